@@ -1,0 +1,168 @@
+"""The best n columns of every row of a score matrix, without those already seen."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_matrix
+
+from coldstart.threads import run_blocks
+
+__all__ = ["top_n"]
+
+_SCORES_PER_BLOCK = 1 << 20
+
+
+def top_n(
+    scores: ArrayLike,
+    n: int,
+    *,
+    seen: csr_matrix | None = None,
+    order: ArrayLike | None = None,
+    num_threads: int = 0,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Rank the columns of every row by falling score and keep the first n.
+
+    The list of a row never holds a seen column, nor one whose score is NaN or -inf. Equal scores
+    are ranked by rising `order`, so the result is defined for ties too and does not depend on the
+    number of threads.
+
+    Parameters
+    ----------
+    scores : array of shape (n_rows, n_columns)
+        The higher, the better; read as float32 and never changed.
+    n : int
+        Length of the lists, at least 1; it may exceed the number of columns.
+    seen : sparse matrix of shape (n_rows, n_columns), optional
+        Its stored entries, whatever their values, are the columns a row must not get.
+    order : array of shape (n_columns,), optional
+        A permutation of the column numbers: of equal scores the one with the smaller `order[j]`
+        comes first. By default the smaller column number does.
+    num_threads : int
+        Threads to use; 0 means every core.
+
+    Returns
+    -------
+    columns : int64 array of shape (n_rows, n)
+        Column numbers, best first; -1 where a row has fewer than n columns to offer.
+    values : float32 array of shape (n_rows, n)
+        Their scores; -inf where the column is -1.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, n is below 1 or `order` is not a permutation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_matrix
+    >>> seen = csr_matrix(np.array([[0, 1, 0]]))
+    >>> columns, values = top_n(np.array([[0.5, 0.9, 0.7]]), 2, seen=seen)
+    >>> columns.tolist()
+    [[2, 0]]
+    """
+    scores = np.ascontiguousarray(scores, dtype=np.float32)
+    if scores.ndim != 2:
+        raise ValueError(f"scores must have shape (rows, columns), got {scores.shape}")
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
+    n_rows, n_columns = scores.shape
+    indptr, indices = _seen_columns(seen, scores.shape)
+    order = _tie_order(order, n_columns)
+    columns = np.full((n_rows, n), -1, dtype=np.int64)
+    values = np.full((n_rows, n), -np.inf, dtype=np.float32)
+
+    def rank(start: int, stop: int) -> None:
+        _rank_rows(scores, indptr, indices, order, columns, values, start, stop)
+
+    block = max(1, _SCORES_PER_BLOCK // max(1, n_columns))
+    run_blocks(rank, n_rows, block=block, num_threads=num_threads)
+    return columns, values
+
+
+def _seen_columns(
+    seen: csr_matrix | None, shape: tuple[int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Row limits and sorted column numbers of `seen`; no columns at all without it."""
+    if seen is None:
+        return np.zeros(shape[0] + 1, dtype=np.int64), np.empty(0, dtype=np.int32)
+    if seen.shape != shape:
+        raise ValueError(f"scores has shape {shape} but seen {seen.shape}: they must be equal")
+    seen = csr_matrix(seen)
+    if not seen.has_sorted_indices:
+        seen = seen.sorted_indices()
+    return seen.indptr.astype(np.int64), seen.indices.astype(np.int32, copy=False)
+
+
+def _tie_order(order: ArrayLike | None, n_columns: int) -> NDArray[np.int64]:
+    """`order` as an array, once it is known to be a permutation of the columns."""
+    if order is None:
+        return np.arange(n_columns)
+    order = np.ascontiguousarray(order)
+    if not np.array_equal(np.sort(order), np.arange(n_columns)):
+        raise ValueError(f"order must be a permutation of the {n_columns} column numbers")
+    return order.astype(np.int64, copy=False)
+
+
+@njit(cache=True, nogil=True)
+def _rank_rows(
+    scores: NDArray[np.float32],
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    order: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    values: NDArray[np.float32],
+    start: int,
+    stop: int,
+) -> None:
+    """Fill rows `start` to `stop` of `columns` and `values`, which come filled with -1 and -inf.
+
+    A column enters if it beats the last of its row's list, which few of them do: one comparison
+    dismisses the rest, and the pointer into the seen columns moves only for those few.
+    """
+    for row in range(start, stop):
+        best, best_values = columns[row], values[row]
+        seen, seen_end = indptr[row], indptr[row + 1]
+        bar = best_values[-1]
+        for column in range(scores.shape[1]):
+            score = scores[row, column]
+            if not (score >= bar and _beats(score, column, bar, best[-1], order)):
+                continue
+            while seen < seen_end and indices[seen] < column:
+                seen += 1
+            if seen == seen_end or indices[seen] != column:
+                _insert(score, column, best_values, best, order)
+                bar = best_values[-1]
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _beats(
+    score: float, column: int, other_score: float, other: int, order: NDArray[np.int64]
+) -> bool:
+    """Whether a column ranks before another; only a score above -inf beats padding (-1)."""
+    if score == other_score:
+        return other >= 0 and bool(order[column] < order[other])
+    return score > other_score
+
+
+@njit(cache=True, nogil=True)
+def _insert(
+    score: float,
+    column: int,
+    values: NDArray[np.float32],
+    columns: NDArray[np.int64],
+    order: NDArray[np.int64],
+) -> None:
+    """Put a column, which beats the last of a list, at its place in it; the last falls out."""
+    place, end = 0, len(columns) - 1
+    while place < end:
+        middle = (place + end) // 2
+        if _beats(score, column, values[middle], columns[middle], order):
+            end = middle
+        else:
+            place = middle + 1
+    for behind in range(len(columns) - 1, place, -1):
+        values[behind], columns[behind] = values[behind - 1], columns[behind - 1]
+    values[place], columns[place] = score, column
