@@ -65,7 +65,8 @@ def test_lists_equal_those_of_a_full_sort_with_ties_nan_infinities_and_short_row
 
 def test_columns_are_int64_and_values_are_the_float32_scores(scores):
     columns, values = top_n(scores, N)
-    assert columns.dtype == np.int64 and values.dtype == np.float32
+    assert columns.dtype == np.int64
+    assert values.dtype == np.float32
     assert np.array_equal(values, np.take_along_axis(scores, columns, axis=1))
 
 
