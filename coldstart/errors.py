@@ -1,0 +1,40 @@
+"""What can go wrong, besides wrong arguments, which are a `ValueError` or a `TypeError`."""
+
+from __future__ import annotations
+
+__all__ = [
+    "AnchorError",
+    "ArtefactError",
+    "ColdstartError",
+    "DataError",
+    "FitError",
+    "UnknownIdError",
+]
+
+
+class ColdstartError(Exception):
+    """Base of the errors of this package; takes one plain message."""
+
+
+class DataError(ColdstartError, ValueError):
+    """Interactions, ids, weights or a file hold something they must not."""
+
+
+class UnknownIdError(ColdstartError, KeyError):
+    """An id is in no vocabulary that was asked."""
+
+    def __str__(self) -> str:
+        """Show the message as it is; `KeyError` alone would show its repr."""
+        return Exception.__str__(self)
+
+
+class AnchorError(ColdstartError):
+    """Two catalogs share no ids, or too few for what was asked."""
+
+
+class FitError(ColdstartError):
+    """A fit ended in factors that are not finite."""
+
+
+class ArtefactError(ColdstartError):
+    """A saved model is damaged, incomplete, or newer than this version reads."""
