@@ -1,0 +1,183 @@
+"""The order of the layers: data flow one way, and `import coldstart` stays light.
+
+Imports are read from the sources, those inside functions and under TYPE_CHECKING too.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = {
+    "coldstart": "coldstart",
+    "coldstart.adapters": "adapters",
+    "coldstart.datasets": "datasets",
+}
+
+# A module imports from its own layer, without going round in a circle, and from those above it.
+LAYERS = {
+    "values": "errors threads vocabulary interactions factors prior",
+    "data": "datasets.synthetic datasets.files datasets",
+    "factor models": "kernels als popularity neighbours linear_rows ranking",
+    "adapters": "adapters.base adapters.baselines adapters.linear adapters",
+    "transfer": "anchors metrics strength",
+    "front door": "artefact warmstart",
+    "measuring": "protocols statistics arms results evaluation",
+    "wiring": "cli __main__ __init__",
+}
+# Factor models stand below the data and know nothing of how catalogs are read all the same.
+BLIND_TO_OUTER_FOLDERS = ("values", "factor models")
+HEAVY = {
+    *("implicit", "lightfm", "numba", "numpy", "scipy", "sklearn"),
+    *("matplotlib", "narwhals", "pandas", "polars", "pyarrow"),
+    *("rich", "typer"),
+}
+NAMES_THAT_SAY_NOTHING = {"common", "helper", "helpers", "misc", "shared", "util", "utils"}
+
+
+def sources() -> dict[str, Path]:
+    """`coldstart.prior` -> prior.py, `coldstart.adapters` -> adapters/__init__.py."""
+    found = {}
+    for package, folder in FOLDERS.items():
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+            found[".".join([package, *parts]).removesuffix(".__init__")] = path
+    return found
+
+
+def layer_numbers() -> dict[str, int]:
+    """Full module name -> number of its layer; `__init__` stands for the package itself."""
+    return {
+        f"coldstart.{name}".removesuffix(".__init__"): number
+        for number, names in enumerate(LAYERS.values())
+        for name in names.split()
+    }
+
+
+def mentioned(tree: ast.AST, name: str, *, is_package: bool) -> Iterator[str]:
+    """Dotted names of everything that the module `name` imports, wherever in its text."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            climb = node.level - is_package
+            base = name.split(".")[:-climb] if climb > 0 else name.split(".")
+            start = ".".join([*base, *filter(None, [node.module])]) if node.level else node.module
+            yield from (f"{start}.{alias.name}" for alias in node.names)
+
+
+def imports(tree: ast.AST, name: str, known: set[str], *, is_package: bool = False) -> set[str]:
+    """The project's modules that `name` imports: the longest known part of each dotted name."""
+    found = set()
+    for dotted in mentioned(tree, name, is_package=is_package):
+        while dotted and dotted not in known:
+            dotted = dotted.rpartition(".")[0]
+        found.add(dotted)
+    return found - {"", name}
+
+
+SOURCES = sources()
+LAYER = layer_numbers()
+IMPORTS = {
+    name: imports(
+        ast.parse(path.read_text(encoding="utf-8"), path.name),
+        name,
+        {*SOURCES, *LAYER},
+        is_package=path.stem == "__init__",
+    )
+    for name, path in SOURCES.items()
+}
+
+
+def fresh_modules(statement: str, cwd: Path) -> set[str]:
+    """What a new interpreter, started outside the project, has in `sys.modules` afterwards."""
+    code = f"import sys; {statement}; sys.stdout.write(' '.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, check=True, capture_output=True, text=True
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_module_has_its_place_in_the_table(name):
+    assert name in LAYER, (
+        f"{name} is in no layer: add it to LAYERS in tests/test_layers.py, "
+        "in the highest line whose modules it does not need"
+    )
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_module_imports_upward(name):
+    upward = {other for other in IMPORTS[name] if LAYER.get(other, 0) > LAYER.get(name, 0)}
+    assert not upward, f"{name} imports {sorted(upward)}, which stand in a later layer"
+
+
+def test_no_imports_go_round_in_a_circle():
+    try:
+        TopologicalSorter(IMPORTS).prepare()
+    except CycleError as circle:
+        pytest.fail(" <- ".join(circle.args[1]))
+
+
+@pytest.mark.parametrize("layer", BLIND_TO_OUTER_FOLDERS)
+def test_values_and_factor_models_import_neither_adapters_nor_datasets(layer):
+    outer = ("coldstart.adapters", "coldstart.datasets")
+    for short in LAYERS[layer].split():
+        wrong = {
+            other for other in IMPORTS.get(f"coldstart.{short}", ()) if other.startswith(outer)
+        }
+        assert not wrong, f"coldstart.{short} imports {sorted(wrong)}"
+
+
+def test_every_package_says_that_it_is_typed():
+    assert all((ROOT / folder / "py.typed").is_file() for folder in FOLDERS.values())
+
+
+def test_no_module_is_named_after_nothing():
+    folders = (*FOLDERS.values(), "tests", "benchmarks")
+    names = {path for folder in folders for path in (ROOT / folder).rglob("*.py")}
+    vague = [str(path) for path in names if path.stem.strip("_") in NAMES_THAT_SAY_NOTHING]
+    assert not vague, f"name them after what they hold: {vague}"
+
+
+def test_importing_coldstart_loads_no_heavy_library(tmp_path):
+    assert not fresh_modules("import coldstart", tmp_path) & HEAVY
+
+
+@pytest.mark.parametrize("package", ["adapters", "datasets"])
+def test_an_outer_folder_is_importable_under_its_installed_name_only(package, tmp_path):
+    loaded = fresh_modules(f"import coldstart.{package}", tmp_path)
+    assert f"coldstart.{package}" in loaded
+    assert not loaded & {"adapters", "datasets"}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import coldstart.b", {"coldstart.b"}),
+        ("import coldstart.b as b, numpy", {"coldstart.b"}),
+        ("from coldstart import b", {"coldstart.b"}),
+        ("from coldstart import Name", {"coldstart"}),
+        ("from coldstart.b import Name", {"coldstart.b"}),
+        ("from . import b", {"coldstart.b"}),
+        ("from .b import Name", {"coldstart.b"}),
+        ("def f():\n    from coldstart import b", {"coldstart.b"}),
+        ("if TYPE_CHECKING:\n    from coldstart.b import Name", {"coldstart.b"}),
+        ("import numpy", set()),
+    ],
+)
+def test_imports_are_found_in_every_spelling(source, expected):
+    known = {"coldstart", "coldstart.a", "coldstart.b"}
+    assert imports(ast.parse(source), "coldstart.a", known) == expected
+
+
+def test_relative_imports_of_a_package_start_at_the_package():
+    known = {"coldstart.adapters", "coldstart.adapters.base", "coldstart.prior"}
+    tree = ast.parse("from . import base\nfrom ..prior import Prior")
+    found = imports(tree, "coldstart.adapters", known, is_package=True)
+    assert found == {"coldstart.adapters.base", "coldstart.prior"}
