@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from coldstart.errors import DataError, UnknownIdError
 
-__all__ = ["Vocabulary", "as_ids"]
+__all__ = ["Vocabulary", "as_ids", "as_rows"]
 
 _NAMES = {"int": "integers", "str": "strings"}
 _NULLS = {"NoneType", "NAType", "NaTType"}  # None, and what pandas has for it
@@ -110,12 +110,7 @@ class Vocabulary:
 
     def take(self, rows: ArrayLike) -> Vocabulary:
         """Pick some rows: row numbers in any order, or a boolean mask (n,)."""
-        picked = np.asarray(rows)
-        if picked.size == 0 and picked.dtype != bool:
-            picked = picked.astype(np.int64)
-        if picked.dtype != bool and picked.size and picked.min() < 0:
-            raise IndexError(f"row numbers must be 0 or more, got {picked.min()}: drop masked rows")
-        return Vocabulary(self._ids[picked])
+        return Vocabulary(self._ids[as_rows(rows)])
 
     def union(self, other: Vocabulary) -> Vocabulary:
         """Join the ids of both: these first, then the new ones in the order of `other`."""
@@ -175,6 +170,16 @@ def as_ids(ids: Iterable[Any]) -> NDArray[Any]:
     if array.ndim != 1:
         raise ValueError(f"ids must be one-dimensional, got an array of shape {array.shape}")
     return _from_objects(array.tolist()) if array.dtype.kind in "OUT" else _integers(array)
+
+
+def as_rows(rows: ArrayLike) -> NDArray[Any]:
+    """Give row numbers (m,) or a boolean mask (n,) the form in which they index an array."""
+    picked = np.asarray(rows)
+    if picked.dtype == bool:
+        return picked
+    if picked.size and picked.min() < 0:
+        raise IndexError(f"row numbers must be 0 or more, got {picked.min()}: drop masked rows")
+    return picked if picked.size else np.empty(0, np.int64)
 
 
 def _strings(values: list[str]) -> NDArray[Any]:
