@@ -56,6 +56,7 @@ class _BlasLimit:
         with self._lock:
             if self._holders == 0:
                 if self._controller is None:
+                    import scipy.linalg  # noqa: F401  (its BLAS is the one compiled code calls: loaded, so that it is held)
                     from threadpoolctl import ThreadpoolController
 
                     self._controller = ThreadpoolController()
