@@ -21,7 +21,7 @@ FOLDERS = {
 
 # A module imports from its own layer, without going round in a circle, and from those above it.
 LAYERS = {
-    "values": "errors threads vocabulary interactions factors prior",
+    "values": "errors threads vocabulary frames interactions factors prior",
     "data": "datasets.synthetic datasets.files datasets",
     "factor models": "kernels als popularity neighbours linear_rows ranking",
     "adapters": "adapters.base adapters.baselines adapters.linear adapters",
