@@ -25,7 +25,7 @@ LAYERS = {
     "data": "datasets.synthetic datasets.files datasets",
     "factor models": "kernels als popularity neighbours linear_rows ranking",
     "adapters": "adapters.base adapters.baselines adapters.linear adapters",
-    "transfer": "anchors metrics strength",
+    "transfer": "anchors metrics heldout strength",
     "front door": "artefact warmstart",
     "measuring": "protocols statistics arms results evaluation",
     "wiring": "cli __main__ __init__",
