@@ -52,7 +52,7 @@ class Vocabulary:
         """Collect the ids in `values`, ascending: integers by size, strings by code point."""
         ids = as_ids(values)
         if ids.dtype == object:
-            return cls(_strings(sorted(set(ids))))
+            return cls(np.array(sorted(set(ids)), dtype=object))
         return cls(np.unique(ids))
 
     @property
@@ -169,7 +169,9 @@ def as_ids(ids: Iterable[Any]) -> NDArray[Any]:
     array = np.asarray(ids)
     if array.ndim != 1:
         raise ValueError(f"ids must be one-dimensional, got an array of shape {array.shape}")
-    return _from_objects(array.tolist()) if array.dtype.kind in "OUT" else _integers(array)
+    if array.dtype.kind in "OUT":  # text arrays lose trailing NULs, so ask where they come from
+        return _from_objects(array.tolist() if array.dtype.kind == "O" else list(ids))
+    return _integers(array)
 
 
 def as_rows(rows: ArrayLike) -> NDArray[Any]:
@@ -182,21 +184,15 @@ def as_rows(rows: ArrayLike) -> NDArray[Any]:
     return picked if picked.size else np.empty(0, np.int64)
 
 
-def _strings(values: list[str]) -> NDArray[Any]:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
-
-
 def _from_objects(values: list[Any]) -> NDArray[Any]:
     types = set(map(type, values))
     if types <= {str}:
-        return _strings(values)
+        return np.array(values, dtype=object)
     nulls = sum(map(_is_null, values)) if any(map(_may_be_null, types)) else 0
     if nulls:
         raise DataError(f"{nulls} of {len(values)} ids are null: drop those rows or name them")
     if all(issubclass(kind, str) for kind in types):
-        return _strings([str.__str__(value) for value in values])
+        return np.array([str.__str__(value) for value in values], dtype=object)
     if any(issubclass(kind, str) for kind in types):
         text = next(value for value in values if isinstance(value, str))
         other = next(value for value in values if not isinstance(value, str))
