@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from coldstart.errors import DataError
 from coldstart.vocabulary import as_ids
 
-__all__ = ["ids", "numbers", "opened", "times"]
+__all__ = ["check_columns", "ids", "numbers", "opened", "times"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
@@ -31,15 +31,21 @@ def opened(frame: Any, columns: Iterable[str | None]) -> nw.DataFrame[Any]:
             "frame must be a DataFrame of pandas or polars, or a Table of pyarrow, "
             f"got {type(frame).__name__}"
         ) from None
-    missing = [name for name in columns if name is not None and name not in table.columns]
-    if missing:
-        raise DataError(
-            f"there is no column {', '.join(map(repr, missing))}; "
-            f"the columns are {', '.join(map(repr, table.columns))}"
-        )
+    check_columns(table.columns, columns)
     if len(table) == 0:
         raise DataError("the table has no rows: there must be at least one interaction")
     return table
+
+
+def check_columns(present: Iterable[str], wanted: Iterable[str | None]) -> None:
+    """Raise DataError where a wanted column is not among those present; None wants nothing."""
+    names = list(present)
+    missing = [name for name in wanted if name is not None and name not in names]
+    if missing:
+        raise DataError(
+            f"there is no column {', '.join(map(repr, missing))}; "
+            f"the columns are {', '.join(map(repr, names))}: name those to use"
+        )
 
 
 def ids(table: nw.DataFrame[Any], name: str) -> NDArray[Any]:
@@ -47,7 +53,7 @@ def ids(table: nw.DataFrame[Any], name: str) -> NDArray[Any]:
     column = table[name]
     _check_nulls(column, "ids")
     try:
-        return as_ids(column.to_numpy())
+        return as_ids(column.to_numpy() if column.dtype.is_integer() else column.to_list())
     except DataError as error:
         raise DataError(f"column {name!r}: {error}") from None
 
