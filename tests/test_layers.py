@@ -27,9 +27,9 @@ LAYERS = {
     "data": "datasets",
     "factor models": "kernels als popularity neighbours linear_rows ranking",
     "adapters": "adapters",
-    "transfer": "anchors metrics heldout strength transfer",
+    "transfer": "anchors metrics statistics heldout strength transfer",
     "front door": "artefact serving transfer_report warmstart",
-    "measuring": "protocols statistics arms results evaluation",
+    "measuring": "protocols arms results evaluation",
     "wiring": "cli __main__ __init__",
 }
 # Factor models stand below the data and know nothing of how catalogs are read all the same.
