@@ -111,7 +111,7 @@ def _parsed(values: list[Any]) -> NDArray[np.int64]:
                 return _ordered(np.array(values, dtype=object).astype(kind))
             except (ValueError, OverflowError):
                 continue
-    known = {value: _microseconds(value) for value in set(values)}
+    known = {value: _microseconds(value) for value in dict.fromkeys(values)}
     return np.array([known[value] for value in values], dtype=np.int64)
 
 

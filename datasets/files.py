@@ -145,7 +145,7 @@ def _text(raw: bytes, wanted: list[str | None], separator: str) -> pl.DataFrame:
     raw = raw.rstrip(b"\r\n")
     if not raw:
         raise DataError("the file is empty")
-    _check_encoding(raw)
+    _check_text(raw)
     columns = pl.read_csv(raw, separator=separator, n_rows=0, infer_schema_length=0).columns
     frame = pl.read_csv(
         raw,
@@ -163,7 +163,10 @@ def _selection(columns: list[str], wanted: list[str | None]) -> list[str]:
     return [name for name in columns if name in wanted or name == "timestamp"]
 
 
-def _check_encoding(raw: bytes) -> None:
+def _check_text(raw: bytes) -> None:
+    """Refuse what a parser may skip over, and all the rows that follow an open quote with it."""
+    if raw.count(b'"') % 2:
+        raise DataError("a double quote is never closed: quote that field, and double its quotes")
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError as error:
