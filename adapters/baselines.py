@@ -1,0 +1,78 @@
+"""Priors that know nothing of the source: what every transfer has to beat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from coldstart.prior import Prior
+
+from .base import AnchorContext, anchor_arrays, embeddings
+
+__all__ = ["MeanAdapter"]
+
+
+class MeanAdapter:
+    """Everybody's prior is the mean and covariance of the target embeddings, N(m0, S0).
+
+    The honest no-source prior. It needs no anchors: mean and covariance come from the context where there is one, else
+    from the target rows passed to `fit`.
+
+    Attributes
+    ----------
+    mean_ : array (d_target,)
+    covariance_ : array (d_target, d_target)
+        Shrunk toward a sphere by one observation, so that it is defined for any number of rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> adapter = MeanAdapter().fit(np.zeros((3, 5)), np.array([[1.0, 0.0], [3.0, 2.0], [2.0, 1.0]]))
+    >>> adapter.predict(np.zeros((2, 5))).mean
+    array([[2., 1.],
+           [2., 1.]])
+    """
+
+    needs_anchors = False
+
+    def get_params(self) -> dict[str, Any]:
+        """The constructor's arguments, by name."""
+        return {}
+
+    def fit(
+        self,
+        source: ArrayLike,
+        target: ArrayLike,
+        *,
+        weight: ArrayLike | None = None,
+        context: AnchorContext | None = None,
+    ) -> MeanAdapter:
+        """Take the mean and covariance of all target rows from `context`, or of `target` (n, d_target)."""
+        s, t, w = anchor_arrays(source, target, weight)
+        context = context or AnchorContext()
+        if context.mean is None and not len(t):
+            raise ValueError("MeanAdapter needs target rows, or a context with the mean of all target rows")
+        mean = context.mean if context.mean is not None else w @ t / len(t)
+        if context.covariance is not None:
+            covariance = context.covariance
+        else:
+            covariance = ((t - mean).T * w) @ (t - mean) / max(len(t), 1)
+        count = max(len(t), 1)
+        self.mean_: NDArray[np.float64] = np.asarray(mean, np.float64)
+        self.covariance_ = (count * covariance + sphere(covariance)) / (count + 1)
+        self._source_width = s.shape[1]
+        return self
+
+    def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
+        """The same Gaussian for each of the m rows of `source` (m, d_source)."""
+        n = len(embeddings(source, "source", self._source_width))
+        mean = np.tile(self.mean_, (n, 1))
+        return Prior(mean, shared=np.linalg.inv(self.covariance_), origin=self.mean_)
+
+
+def sphere(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``s^2 I`` with the average variance of `covariance` (d, d), or 1 where there is none."""
+    d = len(covariance)
+    return np.eye(d) * ((np.trace(covariance) / d) or 1.0)

@@ -1,0 +1,220 @@
+"""Answering: embeddings of the ids of one side, ranked against the embeddings of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from .als import PriorALS, gram_matrix, solve_rows
+from .errors import UnknownIdError
+from .prior import Prior
+from .ranking import top_n
+from .strength import Strength
+from .vocabulary import Vocabulary
+
+__all__ = ["Belief", "Missing", "Served", "Side", "answer"]
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+Missing = Literal["raise", "popular"]
+
+SCORES_AT_ONCE = 8_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """What is believed of n rows before their interactions, and of a row that nobody knows.
+
+    Parameters
+    ----------
+    prior : Prior of n + 1 rows
+        The last one is that of an unknown id.
+    mapped : array (n + 1,) of bool
+        Whether the source says something of the row; elsewhere the prior is a mean.
+    strength : Strength of mapped rows
+    null : Strength of the others
+    """
+
+    prior: Prior
+    mapped: NDArray[np.bool_]
+    strength: Strength
+    null: Strength
+
+    @classmethod
+    def of_mean(cls, factors: Floats, regularization: float) -> Belief:
+        """Nothing is believed of the rows of `factors` (n, d), and of an unknown one that it is like them."""
+        n, d = factors.shape
+        rows = factors.astype(np.float64)
+        mean = rows.mean(axis=0) if n else np.zeros(d)
+        covariance = (n * np.cov(rows.T, bias=True) if n else 0) + np.eye(d) * (rows.var() or 1.0)
+        prior = Prior(
+            np.vstack([np.zeros((n, d), np.float32), mean.astype(np.float32)]),
+            np.append(np.zeros(n), 1.0),
+            shared=np.linalg.inv(np.reshape(covariance, (d, d)) / (n + 1)),
+            origin=mean,
+        )
+        strength = Strength(regularization=regularization)
+        return cls(prior, np.zeros(n + 1, bool), strength, strength)
+
+    def at(self, rows: Rows, counts: NDArray[np.integer]) -> Prior:
+        """The prior of some rows (-1: unknown ids) as it pulls rows with `counts` interactions."""
+        knobs = [s.knobs(counts) for s in (self.strength, self.null)]
+        mapped = self.mapped[rows]
+        centre, temper = (np.where(mapped, own, null) for own, null in zip(*knobs, strict=True))
+        return self.prior.take(rows).centre(centre).temper(temper)
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One side of a served catalog: n rows, m columns.
+
+    Parameters
+    ----------
+    ids : Vocabulary of n ids
+    factors : array (n, d)
+    seen : csr_matrix (n, m)
+        Stored interactions with the other side.
+    gram : array (d, d)
+        ``factors' factors`` over the rows that the model was trained on.
+    belief : Belief
+    alpha : float
+    """
+
+    ids: Vocabulary
+    factors: Floats
+    seen: sp.csr_matrix
+    gram: NDArray[np.float64]
+    belief: Belief
+    alpha: float
+
+    def embed(self, rows: Rows, history: sp.csr_matrix, other: Side, num_threads: int) -> Floats:
+        """Embeddings (q, d) of some rows (-1: unknown ids) after their `history` (q, m), the other side held fixed.
+
+        Rows without new history keep their stored embedding.
+        """
+        out = np.where((rows >= 0)[:, None], self.factors[rows], np.float32(0))
+        fresh = np.flatnonzero((np.diff(history.indptr) > 0) | (rows < 0))
+        if fresh.size:
+            merged = self.merged(rows[fresh], history[fresh])
+            counts = np.diff(merged.indptr)
+            out[fresh] = solve_rows(
+                sp.csr_matrix(merged * np.float32(self.alpha)),
+                other.factors,
+                regularization=self.belief.strength.regularization,
+                prior=self.belief.at(rows[fresh], counts),
+                num_threads=num_threads,
+                gram=other.gram,
+            )
+        return out
+
+    def merged(self, rows: Rows, history: sp.csr_matrix) -> sp.csr_matrix:
+        """Stored interactions (q, m) of some rows with `history` added; of equal pairs the larger value counts."""
+        stored = self.seen[np.maximum(rows, 0)]
+        if (rows < 0).any():
+            stored = sp.csr_matrix(sp.diags((rows >= 0).astype(np.float32)) @ stored)
+            stored.eliminate_zeros()
+        return sp.csr_matrix(stored.maximum(history)) if history.nnz else stored
+
+
+@dataclass(frozen=True, eq=False)
+class Served:
+    """Both sides of a warm-started catalog, ready to answer."""
+
+    mapped: Side
+    other: Side
+
+    @classmethod
+    def of(
+        cls,
+        model: PriorALS,
+        belief: Belief,
+        ids: tuple[Vocabulary, Vocabulary],
+        trained: sp.csr_matrix,
+    ) -> Served:
+        """Lay out the sides of a model whose rows are the mapped side and were trained on `trained`.
+
+        `ids` are those of the mapped and of the other side; the mapped ones begin with the rows of the model, and
+        those that only the source knows follow. Their embedding is their prior mean.
+        """
+        n_rows, n_all = len(model.user_factors), len(ids[0])
+        new = np.arange(n_rows, n_all)
+        added = belief.at(new, np.zeros(len(new), np.int64)).mean.astype(np.float32)
+        indptr = np.append(trained.indptr, np.full(len(new), trained.nnz))
+        seen = sp.csr_matrix(
+            (trained.data, trained.indices, indptr), shape=(n_all, trained.shape[1])
+        )
+        rows, columns = model.user_factors, model.item_factors
+        mapped = Side(
+            ids[0], np.vstack([rows, added]), seen, gram_matrix(rows), belief, model.alpha
+        )
+        plain = Belief.of_mean(columns, model.regularization)
+        other = Side(ids[1], columns, seen.T.tocsr(), gram_matrix(columns), plain, model.alpha)
+        return cls(mapped, other)
+
+
+def answer(
+    query: Side,
+    catalog: Side,
+    ids: Iterable[Any],
+    *,
+    n: int,
+    history: Mapping[Any, Iterable[Any]] | None,
+    missing: Missing,
+    num_threads: int,
+) -> tuple[NDArray[Any], Floats]:
+    """Best `n` of the catalog for every id of the query side: ids (len, n) and scores (len, n), best first.
+
+    What an id has seen is left out. Short lists end in None and -inf.
+    """
+    if missing not in ("raise", "popular"):
+        raise ValueError(f'missing must be "raise" or "popular", got {missing!r}')
+    ids = list(ids)
+    rows = query.ids.rows(ids, missing="mask")
+    news = _history_matrix(ids, history or {}, catalog.ids, missing)
+    unknown = (rows < 0) & (np.diff(news.indptr) == 0)
+    if missing == "raise" and unknown.any():
+        _raise_unknown(query.ids, [ids[place] for place in np.flatnonzero(unknown)])
+    found = np.full((len(ids), n), -1, np.int64)
+    scores = np.full((len(ids), n), -np.inf, np.float32)
+    popularity = np.diff(catalog.seen.indptr).astype(np.float32)
+    step = max(1, SCORES_AT_ONCE // max(1, len(catalog.ids)))
+    for begin in range(0, len(ids), step):
+        block = slice(begin, min(begin + step, len(ids)))
+        embedded = query.embed(rows[block], news[block], catalog, num_threads)
+        block_scores = embedded @ catalog.factors.T
+        block_scores[unknown[block]] = popularity
+        seen = query.merged(rows[block], news[block])
+        found[block], scores[block] = top_n(block_scores, n, seen=seen, num_threads=num_threads)
+    named = np.append(catalog.ids.ids.astype(object), None)  # -1, the padding, is the last
+    return named[found], scores
+
+
+def _history_matrix(
+    ids: list[Any], history: Mapping[Any, Iterable[Any]], columns: Vocabulary, missing: Missing
+) -> sp.csr_matrix:
+    strangers = set(history) - set(ids)
+    if strangers:
+        raise ValueError(
+            f"history names {len(strangers)} ids that were not asked for, for example {min(strangers, key=str)!r}"
+        )
+    indptr, indices = [0], []
+    for key in ids:
+        wanted = list(history.get(key, ()))
+        found = np.unique(columns.rows(wanted, missing="raise" if missing == "raise" else "mask"))
+        indices.append(found[found >= 0])
+        indptr.append(indptr[-1] + len(indices[-1]))
+    flat = np.concatenate([*indices, np.empty(0, np.int64)])
+    parts = np.ones(len(flat), np.float32), flat, np.array(indptr)
+    return sp.csr_matrix(parts, shape=(len(ids), len(columns)))
+
+
+def _raise_unknown(known: Vocabulary, ids: list[Any]) -> None:
+    try:
+        known.rows(ids)
+    except UnknownIdError as error:
+        raise UnknownIdError(f'{error}; pass missing="popular" to serve them the most popular') from None

@@ -1,0 +1,303 @@
+"""How strongly to pull toward a prior: two knobs per number of interactions, read off held-out people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from .als import PriorALS, gram_matrix, solve_rows
+from .heldout import HeldOut, Scorer
+from .metrics import metric
+from .prior import Prior
+
+__all__ = ["Fold", "Search", "Strength", "search"]
+
+Floats = NDArray[np.float32]
+
+CENTRES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+TEMPERS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+PROBES = (1.0, 4.0)  # tempers at which adapters are compared with each other
+MEAN_TEMPERS = (0.0, *TEMPERS)  # of the mean prior; 0 is plain ALS
+
+
+@dataclass(frozen=True)
+class Strength:
+    """The pull toward a prior, for rows with at least so many interactions.
+
+    Parameters
+    ----------
+    shots : tuple of int
+        Ascending, the first 0. A row with c interactions uses the last entry that is at most c.
+    centre : tuple of float
+        How far the prior mean stands from the mean of all rows (0: there, 1: where the adapter puts it).
+    temper : tuple of float
+        Factor on the prior's precision; without effect at zero interactions.
+    regularization : float
+        Ridge around zero of the mapped side.
+    """
+
+    shots: tuple[int, ...] = (0,)
+    centre: tuple[float, ...] = (1.0,)
+    temper: tuple[float, ...] = (1.0,)
+    regularization: float = 20.0
+
+    def __post_init__(self) -> None:
+        if not len(self.shots) == len(self.centre) == len(self.temper):
+            raise ValueError("shots, centre and temper must have the same length")
+        if not self.shots or self.shots[0] != 0 or list(self.shots) != sorted(set(self.shots)):
+            raise ValueError(f"shots must be ascending and begin with 0, got {self.shots}")
+        for name, values in (("temper", self.temper), ("regularization", (self.regularization,))):
+            if not all(np.isfinite(value) and value >= 0 for value in values):
+                raise ValueError(f"{name} must be finite and not negative, got {getattr(self, name)}")
+
+    def knobs(self, counts: NDArray[np.integer]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Centre and temper (n,) of rows with `counts` (n,) interactions."""
+        bucket = np.searchsorted(self.shots, counts, side="right") - 1
+        return np.asarray(self.centre)[bucket], np.asarray(self.temper)[bucket]
+
+    def apply(self, prior: Prior, counts: NDArray[np.integer]) -> Prior:
+        """The prior (n rows) as it pulls rows with `counts` (n,) interactions."""
+        centre, temper = self.knobs(counts)
+        return prior.centre(centre).temper(temper)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, which `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Strength:
+        """Read what `to_json` wrote."""
+        lists = {name: tuple(values[name]) for name in ("shots", "centre", "temper")}
+        return cls(**lists, regularization=values["regularization"])
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """A target model fitted without some people, and what adapters say of these people.
+
+    Parameters
+    ----------
+    model : PriorALS
+        Fitted on the other rows; its item factors are those of the columns of `held`.
+    held : HeldOut
+    priors : list of Prior
+        One per candidate adapter, over the held-out people (n_people rows).
+    means : dict of str to array (d,)
+        Centres of priors that know nothing of the source.
+    popularity : array (n_columns,)
+    """
+
+    model: PriorALS
+    held: HeldOut
+    priors: Sequence[Prior]
+    means: dict[str, NDArray[np.float64]]
+    popularity: Floats
+
+    def ranker(self, metric_name: str, n: int, num_threads: int) -> Ranker:
+        """What ranks these people's lists."""
+        return Ranker(self, metric_name, n, num_threads, gram_matrix(self.model.item_factors))
+
+
+@dataclass(frozen=True, eq=False)
+class Ranker:
+    """Quality of the held-out people of one fold, person by person."""
+
+    fold: Fold
+    metric: str
+    n: int
+    num_threads: int
+    gram: NDArray[np.float64]
+
+    def of_scores(self, scores: Scorer, shots: int) -> NDArray[np.float64]:
+        """Quality (n_people,), NaN without truth."""
+        ranked = self.fold.held.rank_all(scores, shots, n=self.n, num_threads=self.num_threads)
+        return metric(self.metric)(ranked.hits, ranked.relevant)
+
+    def of_prior(self, prior: Prior, strength: Strength, shots: int) -> NDArray[np.float64]:
+        """Quality (n_people,) of rows folded in under a prior."""
+        model, held = self.fold.model, self.fold.held
+        history = held.history(shots)
+        counts = np.full(len(held), shots)
+        rows = solve_rows(
+            sp.csr_matrix(history * np.float32(model.alpha)),
+            model.item_factors,
+            regularization=strength.regularization,
+            prior=strength.apply(prior, counts),
+            num_threads=self.num_threads,
+            gram=self.gram,
+        )
+        return self.of_scores(lambda block: rows[block] @ model.item_factors.T, shots)
+
+    def of_popularity(self, shots: int) -> NDArray[np.float64]:
+        """Quality (n_people,) of the same list for everybody."""
+        popularity = self.fold.popularity
+
+        def scores(block: slice) -> Floats:
+            return np.tile(popularity, (block.stop - block.start, 1))
+
+        return self.of_scores(scores, shots)
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What held-out people chose, and how they fared.
+
+    Attributes
+    ----------
+    adapter : int
+        Number of the chosen candidate.
+    strength : Strength
+    null : Strength
+        For rows that no source knows, whose prior is the mean of all rows.
+    shots : tuple of int
+    quality : array (n_shots, n_people)
+        Of the chosen transfer.
+    baseline : array (n_shots, n_people)
+        Of the best arm without a source, chosen on the same people.
+    baseline_names : tuple of str, one per number of shots
+    """
+
+    adapter: int
+    strength: Strength
+    null: Strength
+    shots: tuple[int, ...]
+    quality: NDArray[np.float64]
+    baseline: NDArray[np.float64]
+    baseline_names: tuple[str, ...]
+
+
+def search(
+    folds: Sequence[Fold],
+    *,
+    shots: tuple[int, ...] = (0, 1, 2, 5),
+    metric_name: str = "ndcg",
+    n: int = 10,
+    num_threads: int = 0,
+    tick: Callable[[str], None] = lambda step: None,
+) -> Search:
+    """Choose adapter, centre, temper and ridge by the mean quality of the held-out people of all folds.
+
+    One adapter serves every number of shots; centre and temper are chosen for each number of shots on the average of
+    its own quality and that of all the others, so that one small group of people decides nothing alone.
+    """
+    rankers = [fold.ranker(metric_name, n, num_threads) for fold in folds]
+    ridge = float(folds[0].model.regularization)
+    usable = tuple(k for k in shots if k == 0 or _people_with_truth(folds, k) >= 10)
+
+    def quality(adapter: int, k: int, centre: float, temper: float, ridge: float) -> Any:
+        strength = Strength((0,), (centre,), (temper,), ridge)
+        return _together(r.of_prior(r.fold.priors[adapter], strength, k) for r in rankers)
+
+    def probe(adapter: int) -> float:
+        tick("adapters")
+        return _mean(
+            max(_mean(quality(adapter, k, 1.0, kappa, ridge)) for kappa in (PROBES if k else (1.0,)))
+            for k in usable
+        )
+
+    best = int(np.argmax([probe(adapter) for adapter in range(len(folds[0].priors))]))
+    grid = {
+        k: {
+            knobs: quality(best, k, *knobs, ridge)
+            for knobs in product(CENTRES, TEMPERS if k else (1.0,))
+        }
+        for k in _ticking(usable, tick, "strength")
+    }
+    chosen = _chosen_knobs(grid)
+    centres, tempers = zip(*(chosen[k] for k in usable), strict=True)
+    served = {k: grid[k][chosen[k]] for k in usable}
+    unridged = {k: quality(best, k, *chosen[k], 0.0) for k in usable}
+    if _mean(map(_mean, unridged.values())) > _mean(map(_mean, served.values())):
+        ridge, served = 0.0, unridged
+    baselines = _without_source(rankers, best, usable, tick)
+    null_tempers = _null_tempers(rankers, best, usable, ridge)
+    return Search(
+        adapter=best,
+        strength=Strength(usable, centres, tempers, ridge),
+        null=Strength(usable, (1.0,) * len(usable), null_tempers, ridge),
+        shots=usable,
+        quality=np.array([served[k] for k in usable]),
+        baseline=np.array([quality for _, quality in baselines]),
+        baseline_names=tuple(name for name, _ in baselines),
+    )
+
+
+def _chosen_knobs(grid: dict[int, dict[Any, NDArray[np.float64]]]) -> dict[int, Any]:
+    """Best (centre, temper) for each number of shots, by its own and everybody's mean quality."""
+    shared: dict[Any, list[float]] = {}
+    for k, qualities in grid.items():
+        best = max(map(_mean, qualities.values())) or 1.0
+        for knobs, people in qualities.items():
+            shared.setdefault(knobs if k else (knobs[0], None), []).append(_mean(people) / best)
+
+    def worth(k: int, knobs: Any) -> float:
+        own = _mean(grid[k][knobs]) / (max(map(_mean, grid[k].values())) or 1.0)
+        return own + _mean(shared[knobs] if k else shared[(knobs[0], None)])
+
+    return {k: max(grid[k], key=lambda knobs: worth(k, knobs)) for k in grid}
+
+
+def _without_source(
+    rankers: Sequence[Ranker], adapter: int, shots: tuple[int, ...], tick: Callable[[str], None]
+) -> list[tuple[str, NDArray[np.float64]]]:
+    """Best arm that knows nothing of the source for each number of shots, and its quality (n_people,)."""
+    ridge = rankers[0].fold.model.regularization
+    best = []
+    for k in _ticking(shots, tick, "without a source"):
+        arms = {"popularity": _together(r.of_popularity(k) for r in rankers)}
+        for name, kappa in product(rankers[0].fold.means, MEAN_TEMPERS if k else (1.0,)):
+            label = f"mean of {name}, temper {kappa:g}" if kappa else "plain ALS"
+            arms[label] = _of_mean(rankers, adapter, name, k, kappa, ridge)
+        best.append(max(arms.items(), key=lambda arm: _mean(arm[1])))
+    return best
+
+
+def _null_tempers(
+    rankers: Sequence[Ranker], adapter: int, shots: tuple[int, ...], ridge: float
+) -> tuple[float, ...]:
+    """Best temper of the mean of all rows, for each number of shots."""
+    return tuple(
+        max(MEAN_TEMPERS, key=lambda kappa: _mean(_of_mean(rankers, adapter, "all", k, kappa, ridge)))
+        if k
+        else 1.0
+        for k in shots
+    )
+
+
+def _of_mean(
+    rankers: Sequence[Ranker], adapter: int, name: str, shots: int, temper: float, ridge: float
+) -> NDArray[np.float64]:
+    """Quality (n_people,) of one mean for everybody, with the precisions of the adapter's prior."""
+    strength = Strength((0,), (0.0,), (temper,), ridge)
+    return _together(
+        r.of_prior(r.fold.priors[adapter].centre(0.0, r.fold.means[name]), strength, shots) for r in rankers
+    )
+
+
+def _people_with_truth(folds: Sequence[Fold], shots: int) -> int:
+    return sum(int((np.diff(fold.held.truth(shots).indptr) > 0).sum()) for fold in folds)
+
+
+def _together(parts: Any) -> NDArray[np.float64]:
+    return np.concatenate(list(parts))
+
+
+def _mean(values: Any) -> float:
+    """Mean of what is not NaN; 0 where nothing is."""
+    array = np.asarray(list(values) if not isinstance(values, np.ndarray) else values, float)
+    known = array[~np.isnan(array)]
+    return float(known.mean()) if known.size else 0.0
+
+
+def _ticking(
+    values: Sequence[int], tick: Callable[[str], None], step: str
+) -> Iterator[int]:
+    for value in values:
+        tick(step)
+        yield value

@@ -1,0 +1,139 @@
+"""What a warm start moved, how strongly, and what held-out people gained, in words and numbers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from .statistics import bootstrap_interval
+from .strength import Search, Strength
+
+__all__ = ["Gain", "TransferReport"]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Mean NDCG@10 of `people` held-out people at so many shots, and its difference to the best arm without a source.
+
+    The strength was chosen on the same people, and so was that arm: the numbers flatter both.
+    """
+
+    shots: int
+    people: int
+    warm: float
+    baseline: float
+    baseline_name: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class TransferReport:
+    """Attributes are plain values; ``print`` it for sentences."""
+
+    side: str
+    adapter: str
+    source_rows: int
+    source_width: int
+    target_rows: int
+    target_width: int
+    anchors: int
+    moved: int
+    strength: Strength
+    gains: tuple[Gain, ...]
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        side: str,
+        adapter: Any,
+        source: tuple[int, ...],
+        target: tuple[int, ...],
+        anchors: int,
+        moved: int,
+        strength: Strength,
+        found: Search | None,
+        chosen: bool,
+    ) -> TransferReport:
+        """Put the parts of a fit together; `chosen` says whether the strength was to be chosen."""
+        warnings = []
+        if anchors < source[1]:
+            warnings.append(
+                f"{anchors} anchors are fewer than the {source[1]} source factors: the map is mostly its prior"
+            )
+        if chosen and found is None:
+            warnings.append("too few anchors to hold any out: the strength is the adapter's own, untested")
+        return cls(
+            side,
+            _described(adapter),
+            *source,
+            *target,
+            anchors,
+            moved,
+            strength,
+            _gains(found) if found else (),
+            tuple(warnings),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, which `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> TransferReport:
+        """Read what `to_json` wrote."""
+        parts = {
+            "strength": Strength.from_json(values["strength"]),
+            "gains": tuple(Gain(**gain) for gain in values["gains"]),
+            "warnings": tuple(values["warnings"]),
+        }
+        return cls(**{**values, **parts})
+
+    def __str__(self) -> str:
+        s = self.strength
+        lines = [
+            f"Moved {self.moved} of {self.source_rows} source {self.side} ({self.source_width} factors) into a target of "
+            f"{self.target_rows} {self.side} ({self.target_width} factors), learned from {self.anchors} anchors.",
+            f"Adapter: {self.adapter}; ridge around zero {s.regularization:g}.",
+        ]
+        lines += [
+            f"From {k} interactions on: {centre:g} of the way from the mean, precision times {temper:g}."
+            for k, centre, temper in zip(s.shots, s.centre, s.temper, strict=True)
+        ]
+        lines += [
+            f"At {g.shots} shots, {g.people} held-out {self.side}: NDCG@10 {g.warm:.4f} against {g.baseline:.4f} without "
+            f"a source ({g.baseline_name}); difference {g.warm - g.baseline:+.4f} [{g.low:+.4f}, {g.high:+.4f}]."
+            for g in self.gains
+        ]
+        if self.gains:
+            lines.append("These people also chose the strength: expect a little less of new ones.")
+        return "\n".join([*lines, *(f"Warning: {warning}." for warning in self.warnings)])
+
+
+def _described(adapter: Any) -> str:
+    settings = adapter.get_params() if hasattr(adapter, "get_params") else {}
+    return f"{type(adapter).__name__}({', '.join(f'{k}={v!r}' for k, v in settings.items())})"
+
+
+def _gains(found: Search) -> tuple[Gain, ...]:
+    gains = []
+    for place, shots in enumerate(found.shots):
+        warm, baseline = found.quality[place], found.baseline[place]
+        known = ~np.isnan(warm) & ~np.isnan(baseline)
+        low, high = bootstrap_interval((warm - baseline)[known, None], rng=0)
+        gains.append(
+            Gain(
+                shots,
+                int(known.sum()),
+                float(warm[known].mean()) if known.any() else float("nan"),
+                float(baseline[known].mean()) if known.any() else float("nan"),
+                found.baseline_names[place],
+                float(low[0]),
+                float(high[0]),
+            )
+        )
+    return tuple(gains)

@@ -1,0 +1,274 @@
+"""The front door: a target model, an adapter, and how strongly the one is pulled toward the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from .adapters.base import Adapter
+from .als import PriorALS
+from .anchors import Anchors, find_anchors
+from .factors import Factors
+from .interactions import Interactions
+from .serving import Belief, Missing, Served, Side, answer
+from .strength import Search, Strength
+from .transfer import Space, candidates, choose, fit_adapter, predict, source_space, target_space
+from .transfer_report import TransferReport
+from .vocabulary import Vocabulary
+
+__all__ = ["WarmStart"]
+
+Floats = NDArray[np.float32]
+
+
+class WarmStart:
+    """Warm-start a factorization model of a sparse target catalog from a rich source catalog.
+
+    Fitting trains the target model on the target alone, maps the source embeddings of one side into its space, and
+    solves the rows of that side around the mapped prior. Factors of the other side never see the source.
+
+    Parameters
+    ----------
+    model : PriorALS
+        The target model; only its settings are read.
+    adapter : Adapter
+        Learns the map from anchors, ids that both catalogs have. Settings it leaves open are chosen on held-out
+        anchors.
+    side : {"users", "items"}, default "users"
+        Which embeddings are mapped.
+    source_model : factor model, optional
+        ``PriorALS`` with the target model's settings by default.
+    strength : "auto", float or Strength, default "auto"
+        "auto" holds anchors out, their target rows removed before anything of the target is fitted, and chooses on
+        them how far to go toward the adapter's mean and how firmly to hold there, for each number of interactions.
+        A number is a factor on the precision that the adapter itself states.
+    gate : bool, default True
+        Kept for the gate that is to come; without effect so far. ("auto" may choose not to move at all.)
+    refine : int, default 0
+        Only 0 so far.
+    rng : int, numpy.random.Generator or None
+        Seeds the held-out split, and the models whose own `rng` is None.
+    num_threads : int, default 0
+        0 is all cores.
+    show_progress : bool, default False
+
+    Attributes
+    ----------
+    model_ : PriorALS
+        The trained target model; its rows are those of the target catalog.
+    adapter_ : Adapter
+    strength_ : Strength
+    report_ : TransferReport
+        In words and numbers what was moved, and what held-out people gained. ``print(warm.report_)``.
+
+    Examples
+    --------
+    >>> from coldstart import PriorALS, WarmStart
+    >>> from coldstart.adapters import RidgeAdapter
+    >>> from coldstart.datasets import make_cross_domain
+    >>> source, target = make_cross_domain(n_users=300, rng=0)
+    >>> warm = WarmStart(PriorALS(factors=16, rng=0), RidgeAdapter(), rng=0).fit(source, target)
+    >>> newcomers = [u for u in source.users if u not in target.users]
+    >>> ids, scores = warm.recommend(newcomers, n=5)
+    >>> ids.shape == (len(newcomers), 5)
+    True
+    """
+
+    def __init__(
+        self,
+        model: PriorALS,
+        adapter: Adapter,
+        *,
+        side: Literal["users", "items"] = "users",
+        source_model: Any = None,
+        strength: Literal["auto"] | float | Strength = "auto",
+        gate: bool = True,
+        refine: int = 0,
+        rng: int | np.random.Generator | None = None,
+        num_threads: int = 0,
+        show_progress: bool = False,
+    ) -> None:
+        self.model = model
+        self.adapter = adapter
+        self.side = side
+        self.source_model = source_model
+        self.strength = strength
+        self.gate = gate
+        self.refine = refine
+        self.rng = rng
+        self.num_threads = num_threads
+        self.show_progress = show_progress
+
+    def fit(self, source: Interactions | Factors, target: Interactions) -> WarmStart:
+        """Fit map, strength and target model.
+
+        Parameters
+        ----------
+        source : Interactions, or Factors of a model trained elsewhere
+        target : Interactions
+
+        Raises
+        ------
+        DataError
+            When ids are numbers in one catalog and strings in the other.
+        AnchorError
+            When no id is in both catalogs and the adapter needs some.
+        """
+        self._check(source, target)
+        if self.side == "items":
+            source, target = source.T, target.T
+        rng = np.random.default_rng(self.rng)
+        seeds = rng.integers(2**31, size=2)
+        model = self._seeded(self.model, seeds[0])
+        source_model = self._seeded(self.source_model or self.model, seeds[1])
+        origin = source_space(source, source_model, show_progress=self.show_progress)
+        anchors = self._anchors(origin, target)
+        options = candidates(self.adapter)
+        found = None
+        if self.strength == "auto":
+            found = choose(
+                options, model, origin, target, anchors, rng=rng, show_progress=self.show_progress
+            )
+        model.fit(target.user_items, show_progress=self.show_progress)
+        space = target_space(model, target)
+        adapter = options[found.adapter] if found else self.adapter
+        self.adapter_ = fit_adapter(adapter, origin, space, anchors)
+        ids = space.ids.union(origin.ids)
+        belief = self._belief(ids, origin, space, found)
+        self.strength_ = belief.strength
+        self._condition(model, belief, target.user_items)
+        self.served_ = Served.of(model, belief, (ids, target.items), target.user_items)
+        self.model_ = model if self.side == "users" else model.swapped()
+        self.report_ = TransferReport.of(
+            side=self.side,
+            adapter=self.adapter_,
+            source=origin.rows.shape,
+            target=space.rows.shape,
+            anchors=len(anchors),
+            moved=int(belief.mapped.sum()),
+            strength=self.strength_,
+            found=found,
+            chosen=isinstance(self.strength, str),
+        )
+        return self
+
+    def recommend(
+        self,
+        users: Iterable[Any],
+        n: int = 10,
+        *,
+        history: Mapping[Any, Iterable[Any]] | None = None,
+        missing: Missing = "raise",
+    ) -> tuple[NDArray[Any], Floats]:
+        """Best `n` items for each user, without those the user has: item ids (len, n) and scores (len, n).
+
+        Parameters
+        ----------
+        users : ids known in either catalog
+        history : dict of user id to item ids, optional
+            Interactions that the model does not know yet. They add to what is stored, and are not kept. With them,
+            users known in neither catalog are folded in around the mean of all users.
+        missing : {"raise", "popular"}, default "raise"
+            What to do about users known nowhere and without history, and about unknown items in `history`: raise
+            `UnknownIdError`, or give the most popular items and ignore those interactions.
+
+        Returns
+        -------
+        ids : object array (len, n), scores : float32 array (len, n)
+            Best first; lists with fewer than `n` items end in None and -inf.
+        """
+        query, catalog = self._sides()
+        return self._answer(query, catalog, users, n, history, missing)
+
+    def audience(
+        self,
+        items: Iterable[Any],
+        n: int = 10,
+        *,
+        history: Mapping[Any, Iterable[Any]] | None = None,
+        missing: Missing = "raise",
+    ) -> tuple[NDArray[Any], Floats]:
+        """Best `n` users for each item: as `recommend`, with items in and users out; `history` lists users."""
+        catalog, query = self._sides()
+        return self._answer(query, catalog, items, n, history, missing)
+
+    def _answer(
+        self, query: Side, catalog: Side, ids: Any, n: int, history: Any, missing: Missing
+    ) -> tuple[NDArray[Any], Floats]:
+        if isinstance(ids, str):
+            raise TypeError(f"expected a sequence of ids, got the string {ids!r}: pass [{ids!r}]")
+        return answer(
+            query, catalog, ids, n=n, history=history, missing=missing, num_threads=self.num_threads
+        )
+
+    def _sides(self) -> tuple[Side, Side]:
+        """Users and items."""
+        if not hasattr(self, "served_"):
+            raise ValueError("this WarmStart is not fitted: call fit(source, target) first")
+        mapped, other = self.served_.mapped, self.served_.other
+        return (mapped, other) if self.side == "users" else (other, mapped)
+
+    def _check(self, source: Any, target: Any) -> None:
+        if not isinstance(source, Interactions | Factors):
+            raise TypeError(f"source must be Interactions or Factors, got {type(source).__name__}")
+        if not isinstance(target, Interactions):
+            raise TypeError(f"target must be Interactions, got {type(target).__name__}")
+        if not isinstance(self.model, PriorALS):
+            raise TypeError(f"model must be a PriorALS, got {type(self.model).__name__}")
+        if self.side not in ("users", "items"):
+            raise ValueError(f'side must be "users" or "items", got {self.side!r}')
+        if self.refine != 0:
+            raise ValueError(f"refine must be 0 in this version, got {self.refine!r}")
+        automatic = isinstance(self.strength, str) and self.strength == "auto"
+        if not automatic and not isinstance(self.strength, int | float | Strength):
+            raise ValueError(f'strength must be "auto", a number or a Strength, got {self.strength!r}')
+
+    def _seeded(self, model: Any, seed: int) -> Any:
+        """An unfitted model with the same settings, and a seed where it had none; other models as they are."""
+        if not isinstance(model, PriorALS):
+            return model
+        settings = model.get_params()
+        if settings["rng"] is None:
+            settings["rng"] = int(seed)
+        return type(model)(**{**settings, "num_threads": self.num_threads or model.num_threads})
+
+    def _anchors(self, origin: Space, target: Interactions) -> Anchors:
+        needed = getattr(self.adapter, "needs_anchors", True)
+        anchors = find_anchors(origin.ids, target.users, side=self.side, needed=needed)
+        live = origin.active[anchors.source]
+        return anchors.take(live & (np.diff(target.user_items.indptr)[anchors.target] > 0))
+
+    def _strengths(self, found: Search | None) -> tuple[Strength, Strength]:
+        """Of mapped rows, and of rows that no source knows."""
+        if found is not None:
+            return found.strength, found.null
+        ridge = float(self.model.regularization)
+        plain = Strength(regularization=ridge)
+        if self.strength == "auto":
+            return plain, plain
+        if isinstance(self.strength, Strength):
+            return self.strength, Strength(regularization=self.strength.regularization)
+        return Strength(temper=(float(self.strength),), regularization=ridge), plain
+
+    def _belief(
+        self, ids: Vocabulary, origin: Space, space: Space, found: Search | None
+    ) -> Belief:
+        """Priors of every id of either catalog, target ids first, and of an unknown id at the end."""
+        rows = origin.ids.rows(ids.ids, missing="mask")
+        mapped = np.append((rows >= 0) & origin.active[rows], False)
+        said = predict(self.adapter_, origin, rows[mapped[:-1]])
+        mean, _ = space.moments()
+        place = np.full(len(mapped), len(said))  # the row that `pad` appends
+        place[mapped] = np.arange(len(said))
+        return Belief(said.pad(len(said) + 1, mean).take(place), mapped, *self._strengths(found))
+
+    def _condition(self, model: PriorALS, belief: Belief, user_items: sp.csr_matrix) -> None:
+        """Solve the rows of the mapped side around their priors."""
+        prior = belief.at(np.arange(user_items.shape[0]), np.diff(user_items.indptr))
+        ridge = belief.strength.regularization
+        model.condition_users(user_items, prior, regularization=ridge)
