@@ -29,13 +29,17 @@ class AnchorContext:
     target_rows: sp.csr_matrix | None = None
     """Target interactions (n, n_target_columns)."""
     other_factors: NDArray[Any] | None = None
-    """Target factors of the other side (n_target_columns, d_target): the metric in which errors become scores."""
+    """Target factors of the other side (n_target_columns, d_target): the metric in which errors
+    become scores.
+    """
     alpha: float | None = None
     """Confidence of a target interaction of value 1."""
     features: Any = None
     """Features (n, n_features), dense or sparse."""
     target_covariance: Array | None = None
-    """Mean posterior covariance (d_target, d_target) of the anchors' target embeddings, which are estimates."""
+    """Mean posterior covariance (d_target, d_target) of the anchors' target embeddings, which are
+    estimates.
+    """
     mean: Array | None = None
     """Mean (d_target,) of *all* target embeddings, not of the anchors alone."""
     covariance: Array | None = None
@@ -54,11 +58,15 @@ class Adapter(Protocol):
         weight: ArrayLike | None = None,
         context: AnchorContext | None = None,
     ) -> Adapter:
-        """Learn from embeddings of the same n rows: `source` (n, d_source), `target` (n, d_target), `weight` (n,)."""
+        """Learn from embeddings of the same n rows: `source` (n, d_source), `target` (n, d_target),
+        `weight` (n,).
+        """
         ...
 
     def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
-        """The prior over target embeddings of rows known by their `source` embeddings (m, d_source)."""
+        """The prior over target embeddings of rows known by their `source` embeddings (m,
+        d_source).
+        """
         ...
 
 

@@ -17,8 +17,8 @@ __all__ = ["MeanAdapter"]
 class MeanAdapter:
     """Everybody's prior is the mean and covariance of the target embeddings, N(m0, S0).
 
-    The honest no-source prior. It needs no anchors: mean and covariance come from the context where there is one, else
-    from the target rows passed to `fit`.
+    The honest no-source prior. It needs no anchors: mean and covariance come from the context where
+    there is one, else from the target rows passed to `fit`.
 
     Attributes
     ----------
@@ -49,11 +49,15 @@ class MeanAdapter:
         weight: ArrayLike | None = None,
         context: AnchorContext | None = None,
     ) -> MeanAdapter:
-        """Take the mean and covariance of all target rows from `context`, or of `target` (n, d_target)."""
+        """Take the mean and covariance of all target rows from `context`, or of `target` (n,
+        d_target).
+        """
         s, t, w = anchor_arrays(source, target, weight)
         context = context or AnchorContext()
         if context.mean is None and not len(t):
-            raise ValueError("MeanAdapter needs target rows, or a context with the mean of all target rows")
+            raise ValueError(
+                "MeanAdapter needs target rows, or a context with the mean of all target rows"
+            )
         mean = context.mean if context.mean is not None else w @ t / len(t)
         if context.covariance is not None:
             covariance = context.covariance

@@ -25,25 +25,30 @@ CANDIDATE_RIDGES = (0.1, 0.3, 1.0, 3.0)
 
 
 class RidgeAdapter:
-    """Linear map with intercept, ``t = b + W'(s - s0)``, with a matrix-normal predictive distribution.
+    """Linear map with intercept, ``t = b + W'(s - s0)``, with a matrix-normal predictive
+    distribution.
 
-    With S the anchors' source rows less their mean s0, T their target rows, D their weights and ``rho`` the ridge, ::
+    With S the anchors' source rows less their mean s0, T their target rows, D their weights and
+    ``rho`` the ridge, ::
 
         V = (S'DS + rho I)^-1,   W = V S'DT,   b = (n0 m0 + sum_u w_u t_u) / (n0 + n)
         Psi = s^2 I + (T - b - SW)'D(T - b - SW) + rho W'W + n0 (b - m0)(b - m0)'
         x | s ~ N(b + W'(s - s0), (1 + 1/(n0 + n) + (s - s0)'V(s - s0)) Psi / (n + 1))
 
-    where m0 is the mean over *all* target rows (from the context, else the anchors' own) and counts as n0 anchors, so
-    that few anchors cannot move the intercept far, and many can. The prior on the residuals is proper (nu0 = d + 2,
-    Psi0 = s^2 I): everything is defined for fewer anchors than dimensions.
+    where m0 is the mean over *all* target rows (from the context, else the anchors' own) and counts
+    as n0 anchors, so that few anchors cannot move the intercept far, and many can. The prior on the
+    residuals is proper (nu0 = d + 2, Psi0 = s^2 I): everything is defined for fewer anchors than
+    dimensions.
 
     Parameters
     ----------
     ridge : float or "gcv", default "gcv"
-        ``rho`` as a multiple of the mean diagonal of S'DS, or the value with the least generalised cross-validation
-        error. Errors are measured in scores (the metric Y'Y) where the context brings the other side's factors Y.
+        ``rho`` as a multiple of the mean diagonal of S'DS, or the value with the least generalised
+        cross-validation error. Errors are measured in scores (the metric Y'Y) where the context
+        brings the other side's factors Y.
     normalize : bool or "auto", default "auto"
-        Scale every source row to length 1, which removes how active it is; "auto" compares both by the same error.
+        Scale every source row to length 1, which removes how active it is; "auto" compares both by
+        the same error.
     pseudo_anchors : float, default 64.0
         n0, how many anchors the mean over all target rows is worth.
 
@@ -58,8 +63,9 @@ class RidgeAdapter:
 
     References
     ----------
-    Golub, Heath and Wahba (1979), Generalized Cross-Validation as a Method for Choosing a Good Ridge Parameter.
-    Bishop (2006), Pattern Recognition and Machine Learning, section 3.3 (predictive distribution of a linear model).
+    Golub, Heath and Wahba (1979), Generalized Cross-Validation as a Method for Choosing a Good
+    Ridge Parameter. Bishop (2006), Pattern Recognition and Machine Learning, section 3.3
+    (predictive distribution of a linear model).
 
     Examples
     --------
@@ -152,7 +158,9 @@ class RidgeAdapter:
         return self
 
     def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
-        """The predictive distribution for `source` (m, d_source): a mean per row, one shared precision shape."""
+        """The predictive distribution for `source` (m, d_source): a mean per row, one shared
+        precision shape.
+        """
         s = _scaled(embeddings(source, "source", len(self.source_mean_)), self.normalize_)
         s = s - self.source_mean_
         uncertain = 1 + 1 / (self.pseudo_anchors + self.n_anchors_)

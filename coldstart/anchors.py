@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import AnchorError, DataError
-from .vocabulary import Vocabulary
+from coldstart.errors import AnchorError, DataError
+from coldstart.vocabulary import Vocabulary
 
 __all__ = ["Anchors", "find_anchors"]
 

@@ -1,4 +1,6 @@
-"""People whose target rows are taken away before anything of the target is fitted, and given back in part."""
+"""People whose target rows are taken away before anything of the target is fitted, and given back
+in part.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .interactions import Interactions
-from .metrics import hits
-from .ranking import top_n
+from coldstart.interactions import Interactions
+from coldstart.metrics import hits
+from coldstart.ranking import top_n
 
 __all__ = ["HeldOut", "Order", "Ranked", "Scorer", "hold_out"]
 
@@ -26,7 +28,9 @@ SCORES_AT_ONCE = 8_000_000  # scores held at one time while ranking
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """Ranked lists of n_people: `columns` (n_people, n), what of it is in the truth `hits`, and the truth's sizes."""
+    """Ranked lists of n_people: `columns` (n_people, n), what of it is in the truth `hits`, and the
+    truth's sizes.
+    """
 
     columns: NDArray[np.int64]
     hits: NDArray[np.bool_]
@@ -45,14 +49,14 @@ class HeldOut:
         Their interactions with the columns of what was left to train on.
     rank : array (nnz,)
         Position of each entry of `matrix` in its row's order: the first k come back for k shots.
-    dropped : int
+    dropped : array (n_people,)
         Interactions with columns that only held-out people have: nobody could recommend those.
     """
 
     rows: NDArray[np.int64]
     matrix: sp.csr_matrix
     rank: NDArray[np.int64]
-    dropped: int
+    dropped: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -74,7 +78,9 @@ class HeldOut:
         order: NDArray[np.int64] | None = None,
         num_threads: int = 0,
     ) -> Ranked:
-        """Rank the full catalog without what was given back; ties fall by `order`, a permutation of the columns."""
+        """Rank the full catalog without what was given back; ties fall by `order`, a permutation of
+        the columns.
+        """
         history, truth = self.history(shots), self.truth(shots)
         columns = np.empty((len(self), n), np.int64)
         step = max(1, SCORES_AT_ONCE // max(1, self.matrix.shape[1]))
@@ -96,11 +102,14 @@ def hold_out(
 ) -> tuple[Interactions, HeldOut]:
     """Split a catalog into what may be fitted and what these rows keep back.
 
-    The training catalog has neither the rows nor any column that only they have. The order in which interactions come
-    back is that of time, ties at random ("time"; "auto" where the catalog has timestamps), or "random".
+    The training catalog has neither the rows nor any column that only they have. The order in which
+    interactions come back is that of time, ties at random ("time"; "auto" where the catalog has
+    timestamps), or "random".
     """
     if order == "time" and catalog.timestamps is None:
-        raise ValueError('order="time" needs timestamps, and the catalog has none: use "auto" or "random"')
+        raise ValueError(
+            'order="time" needs timestamps, and the catalog has none: use "auto" or "random"'
+        )
     keep = np.ones(len(catalog.users), bool)
     keep[rows] = False
     train = catalog.keep_users(keep)
@@ -110,7 +119,9 @@ def hold_out(
         shape=catalog.shape,
     )[rows]
     within = known[places.indices] >= 0
-    people = np.repeat(np.arange(len(rows)), np.diff(places.indptr))[within]
+    people = np.repeat(np.arange(len(rows)), np.diff(places.indptr))
+    dropped = np.bincount(people[~within], minlength=len(rows))
+    people = people[within]
     entries, columns = places.data[within], known[places.indices[within]]
     # columns keep their relative order, so the parts are canonical
     indptr = np.concatenate([[0], np.cumsum(np.bincount(people, minlength=len(rows)))])
@@ -121,4 +132,4 @@ def hold_out(
         keys.insert(1, catalog.timestamps[entries])
     rank = np.empty(len(entries), np.int64)
     rank[np.lexsort(keys)] = np.arange(len(entries)) - np.repeat(indptr[:-1], np.diff(indptr))
-    return train, HeldOut(np.asarray(rows), matrix, rank, int((~within).sum()))
+    return train, HeldOut(np.asarray(rows), matrix, rank, dropped)

@@ -10,12 +10,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .als import PriorALS, gram_matrix, solve_rows
-from .errors import UnknownIdError
-from .prior import Prior
-from .ranking import top_n
-from .strength import Strength
-from .vocabulary import Vocabulary
+from coldstart.als import PriorALS, gram_matrix, solve_rows
+from coldstart.errors import UnknownIdError
+from coldstart.prior import Prior
+from coldstart.ranking import top_n
+from coldstart.strength import Strength
+from coldstart.vocabulary import Vocabulary
 
 __all__ = ["Belief", "Missing", "Served", "Side", "answer"]
 
@@ -47,7 +47,9 @@ class Belief:
 
     @classmethod
     def of_mean(cls, factors: Floats, regularization: float) -> Belief:
-        """Nothing is believed of the rows of `factors` (n, d), and of an unknown one that it is like them."""
+        """Nothing is believed of the rows of `factors` (n, d), and of an unknown one that it is
+        like them.
+        """
         n, d = factors.shape
         rows = factors.astype(np.float64)
         mean = rows.mean(axis=0) if n else np.zeros(d)
@@ -93,7 +95,8 @@ class Side:
     alpha: float
 
     def embed(self, rows: Rows, history: sp.csr_matrix, other: Side, num_threads: int) -> Floats:
-        """Embeddings (q, d) of some rows (-1: unknown ids) after their `history` (q, m), the other side held fixed.
+        """Embeddings (q, d) of some rows (-1: unknown ids) after their `history` (q, m), the other
+        side held fixed.
 
         Rows without new history keep their stored embedding.
         """
@@ -113,7 +116,9 @@ class Side:
         return out
 
     def merged(self, rows: Rows, history: sp.csr_matrix) -> sp.csr_matrix:
-        """Stored interactions (q, m) of some rows with `history` added; of equal pairs the larger value counts."""
+        """Stored interactions (q, m) of some rows with `history` added; of equal pairs the larger
+        value counts.
+        """
         stored = self.seen[np.maximum(rows, 0)]
         if (rows < 0).any():
             stored = sp.csr_matrix(sp.diags((rows >= 0).astype(np.float32)) @ stored)
@@ -136,10 +141,11 @@ class Served:
         ids: tuple[Vocabulary, Vocabulary],
         trained: sp.csr_matrix,
     ) -> Served:
-        """Lay out the sides of a model whose rows are the mapped side and were trained on `trained`.
+        """Lay out the sides of a model whose rows are the mapped side and were trained on
+        `trained`.
 
-        `ids` are those of the mapped and of the other side; the mapped ones begin with the rows of the model, and
-        those that only the source knows follow. Their embedding is their prior mean.
+        `ids` are those of the mapped and of the other side; the mapped ones begin with the rows of
+        the model, and those that only the source knows follow. Their embedding is their prior mean.
         """
         n_rows, n_all = len(model.user_factors), len(ids[0])
         new = np.arange(n_rows, n_all)
@@ -167,7 +173,8 @@ def answer(
     missing: Missing,
     num_threads: int,
 ) -> tuple[NDArray[Any], Floats]:
-    """Best `n` of the catalog for every id of the query side: ids (len, n) and scores (len, n), best first.
+    """Best `n` of the catalog for every id of the query side: ids (len, n) and scores (len, n),
+    best first.
 
     What an id has seen is left out. Short lists end in None and -inf.
     """
@@ -217,4 +224,6 @@ def _raise_unknown(known: Vocabulary, ids: list[Any]) -> None:
     try:
         known.rows(ids)
     except UnknownIdError as error:
-        raise UnknownIdError(f'{error}; pass missing="popular" to serve them the most popular') from None
+        raise UnknownIdError(
+            f'{error}; pass missing="popular" to serve them the most popular'
+        ) from None

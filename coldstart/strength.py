@@ -1,8 +1,10 @@
-"""How strongly to pull toward a prior: two knobs per number of interactions, read off held-out people."""
+"""How strongly to pull toward a prior: two knobs per number of interactions, read off held-out
+people.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
@@ -11,19 +13,21 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .als import PriorALS, gram_matrix, solve_rows
-from .heldout import HeldOut, Scorer
-from .metrics import metric
-from .prior import Prior
+from coldstart.als import PriorALS, gram_matrix, solve_rows
+from coldstart.heldout import HeldOut, Scorer
+from coldstart.metrics import metric
+from coldstart.prior import Prior
 
 __all__ = ["Fold", "Search", "Strength", "search"]
 
 Floats = NDArray[np.float32]
+People = NDArray[np.float64]
 
 CENTRES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
-TEMPERS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
-PROBES = (1.0, 4.0)  # tempers at which adapters are compared with each other
-MEAN_TEMPERS = (0.0, *TEMPERS)  # of the mean prior; 0 is plain ALS
+TEMPERS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+PROBE = 2.0  # temper at which adapters are compared with each other
+MEAN_TEMPERS = (0.0, 0.3, 1.0, 3.0, 10.0)  # of the mean prior; 0 is plain ALS
+LEAST_PEOPLE = 10  # with anything left to find, for a number of shots to have a strength of its own
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class Strength:
     shots : tuple of int
         Ascending, the first 0. A row with c interactions uses the last entry that is at most c.
     centre : tuple of float
-        How far the prior mean stands from the mean of all rows (0: there, 1: where the adapter puts it).
+        How far the prior mean stands from the mean of all rows (0: there, 1: where the adapter puts
+        it).
     temper : tuple of float
         Factor on the prior's precision; without effect at zero interactions.
     regularization : float
@@ -54,7 +59,9 @@ class Strength:
             raise ValueError(f"shots must be ascending and begin with 0, got {self.shots}")
         for name, values in (("temper", self.temper), ("regularization", (self.regularization,))):
             if not all(np.isfinite(value) and value >= 0 for value in values):
-                raise ValueError(f"{name} must be finite and not negative, got {getattr(self, name)}")
+                raise ValueError(
+                    f"{name} must be finite and not negative, got {getattr(self, name)}"
+                )
 
     def knobs(self, counts: NDArray[np.integer]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Centre and temper (n,) of rows with `counts` (n,) interactions."""
@@ -179,95 +186,92 @@ def search(
     metric_name: str = "ndcg",
     n: int = 10,
     num_threads: int = 0,
-    tick: Callable[[str], None] = lambda step: None,
+    tick: Callable[[], object] = lambda: None,
 ) -> Search:
-    """Choose adapter, centre, temper and ridge by the mean quality of the held-out people of all folds.
+    """Choose adapter, temper, centre and ridge, in this order, by the mean quality of the held-out
+    people of all folds.
 
-    One adapter serves every number of shots; centre and temper are chosen for each number of shots on the average of
-    its own quality and that of all the others, so that one small group of people decides nothing alone.
+    One adapter and one ridge serve every number of shots. Temper and centre are chosen for each, by
+    its own quality and the average over all of them in equal parts, so that one small group of
+    people decides nothing alone. `tick` is called before every ranking of all people.
     """
     rankers = [fold.ranker(metric_name, n, num_threads) for fold in folds]
     ridge = float(folds[0].model.regularization)
-    usable = tuple(k for k in shots if k == 0 or _people_with_truth(folds, k) >= 10)
+    usable = tuple(k for k in shots if k == 0 or _people_with_truth(folds, k) >= LEAST_PEOPLE)
 
-    def quality(adapter: int, k: int, centre: float, temper: float, ridge: float) -> Any:
+    def quality(adapter: int, k: int, centre: float, temper: float, ridge: float) -> People:
+        tick()
         strength = Strength((0,), (centre,), (temper,), ridge)
         return _together(r.of_prior(r.fold.priors[adapter], strength, k) for r in rankers)
 
     def probe(adapter: int) -> float:
-        tick("adapters")
-        return _mean(
-            max(_mean(quality(adapter, k, 1.0, kappa, ridge)) for kappa in (PROBES if k else (1.0,)))
-            for k in usable
-        )
+        return _mean(_mean(quality(adapter, k, 1.0, PROBE, ridge)) for k in usable)
 
     best = int(np.argmax([probe(adapter) for adapter in range(len(folds[0].priors))]))
-    grid = {
-        k: {
-            knobs: quality(best, k, *knobs, ridge)
-            for knobs in product(CENTRES, TEMPERS if k else (1.0,))
-        }
-        for k in _ticking(usable, tick, "strength")
-    }
-    chosen = _chosen_knobs(grid)
-    centres, tempers = zip(*(chosen[k] for k in usable), strict=True)
-    served = {k: grid[k][chosen[k]] for k in usable}
-    unridged = {k: quality(best, k, *chosen[k], 0.0) for k in usable}
+    firm = {k: {t: quality(best, k, 1.0, t, ridge) for t in TEMPERS} for k in usable if k}
+    tempers = {0: 1.0, **_for_each(firm)}
+    far = {k: {c: quality(best, k, c, tempers[k], ridge) for c in CENTRES} for k in usable}
+    centres = _for_each(far)
+    served = {k: far[k][centres[k]] for k in usable}
+    unridged = {k: quality(best, k, centres[k], tempers[k], 0.0) for k in usable}
     if _mean(map(_mean, unridged.values())) > _mean(map(_mean, served.values())):
         ridge, served = 0.0, unridged
-    baselines = _without_source(rankers, best, usable, tick)
-    null_tempers = _null_tempers(rankers, best, usable, ridge)
+    baselines = [_without_source(rankers, best, k, tick) for k in usable]
+    null = tuple(_null_temper(rankers, best, k, ridge, tick) for k in usable)
     return Search(
         adapter=best,
-        strength=Strength(usable, centres, tempers, ridge),
-        null=Strength(usable, (1.0,) * len(usable), null_tempers, ridge),
+        strength=Strength(
+            usable, tuple(centres[k] for k in usable), tuple(tempers[k] for k in usable), ridge
+        ),
+        null=Strength(usable, (1.0,) * len(usable), null, ridge),
         shots=usable,
         quality=np.array([served[k] for k in usable]),
-        baseline=np.array([quality for _, quality in baselines]),
+        baseline=np.array([people for _, people in baselines]),
         baseline_names=tuple(name for name, _ in baselines),
     )
 
 
-def _chosen_knobs(grid: dict[int, dict[Any, NDArray[np.float64]]]) -> dict[int, Any]:
-    """Best (centre, temper) for each number of shots, by its own and everybody's mean quality."""
-    shared: dict[Any, list[float]] = {}
-    for k, qualities in grid.items():
-        best = max(map(_mean, qualities.values())) or 1.0
-        for knobs, people in qualities.items():
-            shared.setdefault(knobs if k else (knobs[0], None), []).append(_mean(people) / best)
-
-    def worth(k: int, knobs: Any) -> float:
-        own = _mean(grid[k][knobs]) / (max(map(_mean, grid[k].values())) or 1.0)
-        return own + _mean(shared[knobs] if k else shared[(knobs[0], None)])
-
-    return {k: max(grid[k], key=lambda knobs: worth(k, knobs)) for k in grid}
+def _for_each(grid: dict[int, dict[float, People]]) -> dict[int, float]:
+    """Best value of a knob for each number of shots, by its own relative quality and everybody's in
+    equal parts.
+    """
+    relative = {}
+    for k, row in grid.items():
+        means = {value: _mean(people) for value, people in row.items()}
+        best = max(means.values()) or 1.0
+        relative[k] = {value: mean / best for value, mean in means.items()}
+    return {
+        k: max(
+            row, key=lambda value: row[value] + _mean(other[value] for other in relative.values())
+        )
+        for k, row in relative.items()
+    }
 
 
 def _without_source(
-    rankers: Sequence[Ranker], adapter: int, shots: tuple[int, ...], tick: Callable[[str], None]
-) -> list[tuple[str, NDArray[np.float64]]]:
-    """Best arm that knows nothing of the source for each number of shots, and its quality (n_people,)."""
+    rankers: Sequence[Ranker], adapter: int, shots: int, tick: Callable[[], object]
+) -> tuple[str, People]:
+    """Best arm that knows nothing of the source, and its quality (n_people,)."""
     ridge = rankers[0].fold.model.regularization
-    best = []
-    for k in _ticking(shots, tick, "without a source"):
-        arms = {"popularity": _together(r.of_popularity(k) for r in rankers)}
-        for name, kappa in product(rankers[0].fold.means, MEAN_TEMPERS if k else (1.0,)):
-            label = f"mean of {name}, temper {kappa:g}" if kappa else "plain ALS"
-            arms[label] = _of_mean(rankers, adapter, name, k, kappa, ridge)
-        best.append(max(arms.items(), key=lambda arm: _mean(arm[1])))
-    return best
+    arms = {"popularity": _together(r.of_popularity(shots) for r in rankers)}
+    for name, kappa in product(rankers[0].fold.means, MEAN_TEMPERS if shots else (1.0,)):
+        tick()
+        label = f"mean of {name}, temper {kappa:g}" if kappa else "plain ALS"
+        arms[label] = _of_mean(rankers, adapter, name, shots, kappa, ridge)
+    return max(arms.items(), key=lambda arm: _mean(arm[1]))
 
 
-def _null_tempers(
-    rankers: Sequence[Ranker], adapter: int, shots: tuple[int, ...], ridge: float
-) -> tuple[float, ...]:
-    """Best temper of the mean of all rows, for each number of shots."""
-    return tuple(
-        max(MEAN_TEMPERS, key=lambda kappa: _mean(_of_mean(rankers, adapter, "all", k, kappa, ridge)))
-        if k
-        else 1.0
-        for k in shots
-    )
+def _null_temper(
+    rankers: Sequence[Ranker], adapter: int, shots: int, ridge: float, tick: Callable[[], object]
+) -> float:
+    """Best temper of the mean of all rows."""
+    if not shots:
+        return 1.0
+    means = {}
+    for kappa in MEAN_TEMPERS:
+        tick()
+        means[kappa] = _mean(_of_mean(rankers, adapter, "all", shots, kappa, ridge))
+    return max(means, key=means.__getitem__)
 
 
 def _of_mean(
@@ -276,7 +280,8 @@ def _of_mean(
     """Quality (n_people,) of one mean for everybody, with the precisions of the adapter's prior."""
     strength = Strength((0,), (0.0,), (temper,), ridge)
     return _together(
-        r.of_prior(r.fold.priors[adapter].centre(0.0, r.fold.means[name]), strength, shots) for r in rankers
+        r.of_prior(r.fold.priors[adapter].centre(0.0, r.fold.means[name]), strength, shots)
+        for r in rankers
     )
 
 
@@ -284,20 +289,12 @@ def _people_with_truth(folds: Sequence[Fold], shots: int) -> int:
     return sum(int((np.diff(fold.held.truth(shots).indptr) > 0).sum()) for fold in folds)
 
 
-def _together(parts: Any) -> NDArray[np.float64]:
+def _together(parts: Iterable[People]) -> People:
     return np.concatenate(list(parts))
 
 
-def _mean(values: Any) -> float:
+def _mean(values: Iterable[float] | People) -> float:
     """Mean of what is not NaN; 0 where nothing is."""
-    array = np.asarray(list(values) if not isinstance(values, np.ndarray) else values, float)
+    array = np.fromiter(values, float)
     known = array[~np.isnan(array)]
     return float(known.mean()) if known.size else 0.0
-
-
-def _ticking(
-    values: Sequence[int], tick: Callable[[str], None], step: str
-) -> Iterator[int]:
-    for value in values:
-        tick(step)
-        yield value

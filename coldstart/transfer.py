@@ -12,15 +12,15 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from .adapters.base import Adapter, AnchorContext, Tunable
-from .als import PriorALS
-from .anchors import Anchors
-from .factors import Factors
-from .heldout import hold_out
-from .interactions import Interactions
-from .prior import Prior
-from .strength import Fold, Search, search
-from .vocabulary import Vocabulary
+from coldstart.adapters.base import Adapter, AnchorContext, Tunable
+from coldstart.als import PriorALS
+from coldstart.anchors import Anchors
+from coldstart.factors import Factors
+from coldstart.heldout import hold_out
+from coldstart.interactions import Interactions
+from coldstart.prior import Prior
+from coldstart.strength import Fold, Search, search
+from coldstart.vocabulary import Vocabulary
 
 __all__ = [
     "Space",
@@ -35,7 +35,7 @@ __all__ = [
 Floats = NDArray[np.float32]
 
 SHARE = 0.2  # of the eligible anchors, held out in one fold
-ENOUGH = 1000  # people to choose on: more folds until there are so many, at most MOST_FOLDS
+ENOUGH = 1000  # people to choose on, about: so many folds, at most MOST_FOLDS
 MOST_FOLDS = 5
 ACTIVE = 5  # interactions on both sides that make an anchor eligible
 FEWEST = 10  # eligible anchors below which nothing can be chosen
@@ -102,7 +102,9 @@ def source_space(source: Interactions | Factors, model: Any, *, show_progress: b
 
 
 def candidates(adapter: Adapter) -> Sequence[Adapter]:
-    """What held-out people may choose between: the adapter's open settings spelled out, or a copy of it."""
+    """What held-out people may choose between: the adapter's open settings spelled out, or a copy
+    of it.
+    """
     return adapter.candidates() if isinstance(adapter, Tunable) else [copy.deepcopy(adapter)]
 
 
@@ -137,23 +139,27 @@ def choose(
     rng: np.random.Generator,
     show_progress: bool,
 ) -> Search | None:
-    """Hold anchors out and choose adapter and strength on them; None where there are too few to hold out."""
+    """Hold anchors out and choose adapter and strength on them; None where there are too few to
+    hold out.
+    """
     eligible = rng.permutation(_eligible(source, target, anchors))
     if len(eligible) < FEWEST:
         return None
     size = max(int(SHARE * len(eligible)), 2)
     groups = [eligible[begin : begin + size] for begin in range(0, len(eligible), size)]
-    count = min(MOST_FOLDS, -(-ENOUGH // size))
+    count = min(MOST_FOLDS, max(1, ENOUGH // size))
     folds = [
         _fold(group, options, model, source, target, anchors, rng)
         for group in tqdm(groups[:count], desc="held-out anchors", disable=not show_progress)
     ]
     with tqdm(desc="choosing the strength", disable=not show_progress) as bar:
-        return search(folds, num_threads=model.num_threads, tick=lambda step: bar.update())
+        return search(folds, num_threads=model.num_threads, tick=bar.update)
 
 
 def _eligible(source: Space, target: Interactions, anchors: Anchors) -> NDArray[np.int64]:
-    """Positions of anchors with enough interactions, or with two in the target where few have enough."""
+    """Positions of anchors with enough interactions, or with two in the target where few have
+    enough.
+    """
     in_target = np.diff(target.user_items.indptr)[anchors.target]
     in_source = in_target if source.counts is None else source.counts[anchors.source]
     eligible = np.flatnonzero((in_target >= ACTIVE) & (in_source >= ACTIVE))
@@ -182,5 +188,7 @@ def _fold(
         held=taken,
         priors=[predict(adapter, source, anchors.source[held]) for adapter in adapters],
         means={"all": space.moments()[0], "anchors": rows.mean(axis=0)},
-        popularity=np.bincount(train.user_items.indices, minlength=len(train.items)).astype(np.float32),
+        popularity=np.bincount(train.user_items.indices, minlength=len(train.items)).astype(
+            np.float32
+        ),
     )

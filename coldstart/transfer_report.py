@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from .statistics import bootstrap_interval
-from .strength import Search, Strength
+from coldstart.statistics import bootstrap_interval
+from coldstart.strength import Search, Strength
 
 __all__ = ["Gain", "TransferReport"]
 
 
 @dataclass(frozen=True)
 class Gain:
-    """Mean NDCG@10 of `people` held-out people at so many shots, and its difference to the best arm without a source.
+    """Mean NDCG@10 of `people` held-out people at so many shots, and its difference to the best arm
+    without a source.
 
     The strength was chosen on the same people, and so was that arm: the numbers flatter both.
     """
@@ -66,7 +67,9 @@ class TransferReport:
                 f"{anchors} anchors are fewer than the {source[1]} source factors: the map is mostly its prior"
             )
         if chosen and found is None:
-            warnings.append("too few anchors to hold any out: the strength is the adapter's own, untested")
+            warnings.append(
+                "too few anchors to hold any out: the strength is the adapter's own, untested"
+            )
         return cls(
             side,
             _described(adapter),

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .adapters.base import Adapter
-from .als import PriorALS
-from .anchors import Anchors, find_anchors
-from .factors import Factors
-from .interactions import Interactions
-from .serving import Belief, Missing, Served, Side, answer
-from .strength import Search, Strength
-from .transfer import Space, candidates, choose, fit_adapter, predict, source_space, target_space
-from .transfer_report import TransferReport
-from .vocabulary import Vocabulary
+from coldstart.adapters.base import Adapter
+from coldstart.als import PriorALS
+from coldstart.anchors import Anchors, find_anchors
+from coldstart.artefact import read_artefact, write_artefact
+from coldstart.factors import Factors
+from coldstart.interactions import Interactions
+from coldstart.saved import Fitted, adapter_from, adapter_to_json
+from coldstart.serving import Belief, Missing, Served, Side, answer
+from coldstart.strength import Search, Strength
+from coldstart.transfer import (
+    Space,
+    candidates,
+    choose,
+    fit_adapter,
+    predict,
+    source_space,
+    target_space,
+)
+from coldstart.transfer_report import TransferReport
+from coldstart.vocabulary import Vocabulary
 
 __all__ = ["WarmStart"]
 
@@ -29,26 +39,29 @@ Floats = NDArray[np.float32]
 class WarmStart:
     """Warm-start a factorization model of a sparse target catalog from a rich source catalog.
 
-    Fitting trains the target model on the target alone, maps the source embeddings of one side into its space, and
-    solves the rows of that side around the mapped prior. Factors of the other side never see the source.
+    Fitting trains the target model on the target alone, maps the source embeddings of one side into
+    its space, and solves the rows of that side around the mapped prior. Factors of the other side
+    never see the source.
 
     Parameters
     ----------
     model : PriorALS
         The target model; only its settings are read.
     adapter : Adapter
-        Learns the map from anchors, ids that both catalogs have. Settings it leaves open are chosen on held-out
-        anchors.
+        Learns the map from anchors, ids that both catalogs have. Settings it leaves open are chosen
+        on held-out anchors.
     side : {"users", "items"}, default "users"
         Which embeddings are mapped.
     source_model : factor model, optional
         ``PriorALS`` with the target model's settings by default.
     strength : "auto", float or Strength, default "auto"
-        "auto" holds anchors out, their target rows removed before anything of the target is fitted, and chooses on
-        them how far to go toward the adapter's mean and how firmly to hold there, for each number of interactions.
-        A number is a factor on the precision that the adapter itself states.
+        "auto" holds anchors out, their target rows removed before anything of the target is fitted,
+        and chooses on them how far to go toward the adapter's mean and how firmly to hold there,
+        for each number of interactions. A number is a factor on the precision that the adapter
+        itself states.
     gate : bool, default True
-        Kept for the gate that is to come; without effect so far. ("auto" may choose not to move at all.)
+        Kept for the gate that is to come; without effect so far. ("auto" may choose not to move at
+        all.)
     refine : int, default 0
         Only 0 so far.
     rng : int, numpy.random.Generator or None
@@ -64,7 +77,8 @@ class WarmStart:
     adapter_ : Adapter
     strength_ : Strength
     report_ : TransferReport
-        In words and numbers what was moved, and what held-out people gained. ``print(warm.report_)``.
+        In words and numbers what was moved, and what held-out people gained.
+        ``print(warm.report_)``.
 
     Examples
     --------
@@ -140,10 +154,8 @@ class WarmStart:
         self.adapter_ = fit_adapter(adapter, origin, space, anchors)
         ids = space.ids.union(origin.ids)
         belief = self._belief(ids, origin, space, found)
-        self.strength_ = belief.strength
         self._condition(model, belief, target.user_items)
-        self.served_ = Served.of(model, belief, (ids, target.items), target.user_items)
-        self.model_ = model if self.side == "users" else model.swapped()
+        self._keep(Fitted(model, belief, (ids, target.items), target.user_items))
         self.report_ = TransferReport.of(
             side=self.side,
             adapter=self.adapter_,
@@ -165,17 +177,20 @@ class WarmStart:
         history: Mapping[Any, Iterable[Any]] | None = None,
         missing: Missing = "raise",
     ) -> tuple[NDArray[Any], Floats]:
-        """Best `n` items for each user, without those the user has: item ids (len, n) and scores (len, n).
+        """Best `n` items for each user, without those the user has: item ids (len, n) and scores
+        (len, n).
 
         Parameters
         ----------
         users : ids known in either catalog
         history : dict of user id to item ids, optional
-            Interactions that the model does not know yet. They add to what is stored, and are not kept. With them,
-            users known in neither catalog are folded in around the mean of all users.
+            Interactions that the model does not know yet. They add to what is stored, and are not
+            kept. With them, users known in neither catalog are folded in around the mean of all
+            users.
         missing : {"raise", "popular"}, default "raise"
-            What to do about users known nowhere and without history, and about unknown items in `history`: raise
-            `UnknownIdError`, or give the most popular items and ignore those interactions.
+            What to do about users known nowhere and without history, and about unknown items in
+            `history`: raise `UnknownIdError`, or give the most popular items and ignore those
+            interactions.
 
         Returns
         -------
@@ -193,9 +208,58 @@ class WarmStart:
         history: Mapping[Any, Iterable[Any]] | None = None,
         missing: Missing = "raise",
     ) -> tuple[NDArray[Any], Floats]:
-        """Best `n` users for each item: as `recommend`, with items in and users out; `history` lists users."""
+        """Best `n` users for each item: as `recommend`, with items in and users out; `history`
+        lists users.
+        """
         catalog, query = self._sides()
         return self._answer(query, catalog, items, n, history, missing)
+
+    def ids(self, side: Literal["users", "items"]) -> Vocabulary:
+        """The ids that can be asked for: those of the target, and on the mapped side those of the
+        source too.
+        """
+        users, items = self._sides()
+        if side not in ("users", "items"):
+            raise ValueError(f'side must be "users" or "items", got {side!r}')
+        return users.ids if side == "users" else items.ids
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted model into a folder: arrays, ids and a manifest, without pickle.
+
+        The manifest is replaced last: a save that is killed leaves an older model in that folder
+        whole.
+        """
+        self._sides()
+        arrays, values = self._fitted.to_parts()
+        values |= {
+            "side": self.side,
+            "adapter": adapter_to_json(self.adapter_),
+            "report": self.report_.to_json(),
+        }
+        write_artefact(path, arrays, values)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> WarmStart:
+        """Read what `save` wrote. It answers as the saved one did; what it learned of the source is
+        in its priors.
+
+        Raises
+        ------
+        ArtefactError
+            When the folder is missing, damaged, or written by a newer version.
+        """
+        arrays, values = read_artefact(path)
+        fitted = Fitted.from_parts(arrays, values)
+        warm = cls(
+            fitted.model.clone(),
+            adapter_from(values["adapter"]),
+            side=values["side"],
+            strength=fitted.belief.strength,
+        )
+        warm.adapter_ = warm.adapter
+        warm.report_ = TransferReport.from_json(values["report"])
+        warm._keep(fitted)
+        return warm
 
     def _answer(
         self, query: Side, catalog: Side, ids: Any, n: int, history: Any, missing: Missing
@@ -226,10 +290,14 @@ class WarmStart:
             raise ValueError(f"refine must be 0 in this version, got {self.refine!r}")
         automatic = isinstance(self.strength, str) and self.strength == "auto"
         if not automatic and not isinstance(self.strength, int | float | Strength):
-            raise ValueError(f'strength must be "auto", a number or a Strength, got {self.strength!r}')
+            raise ValueError(
+                f'strength must be "auto", a number or a Strength, got {self.strength!r}'
+            )
 
     def _seeded(self, model: Any, seed: int) -> Any:
-        """An unfitted model with the same settings, and a seed where it had none; other models as they are."""
+        """An unfitted model with the same settings, and a seed where it had none; other models as
+        they are.
+        """
         if not isinstance(model, PriorALS):
             return model
         settings = model.get_params()
@@ -255,9 +323,7 @@ class WarmStart:
             return self.strength, Strength(regularization=self.strength.regularization)
         return Strength(temper=(float(self.strength),), regularization=ridge), plain
 
-    def _belief(
-        self, ids: Vocabulary, origin: Space, space: Space, found: Search | None
-    ) -> Belief:
+    def _belief(self, ids: Vocabulary, origin: Space, space: Space, found: Search | None) -> Belief:
         """Priors of every id of either catalog, target ids first, and of an unknown id at the end."""
         rows = origin.ids.rows(ids.ids, missing="mask")
         mapped = np.append((rows >= 0) & origin.active[rows], False)
@@ -265,7 +331,14 @@ class WarmStart:
         mean, _ = space.moments()
         place = np.full(len(mapped), len(said))  # the row that `pad` appends
         place[mapped] = np.arange(len(said))
-        return Belief(said.pad(len(said) + 1, mean).take(place), mapped, *self._strengths(found))
+        prior = said.pad(len(said) + 1, mean).take(place)
+        return Belief(prior, mapped, *self._strengths(found))
+
+    def _keep(self, fitted: Fitted) -> None:
+        self._fitted = fitted
+        self.strength_ = fitted.belief.strength
+        self.served_ = Served.of(fitted.model, fitted.belief, fitted.ids, fitted.trained)
+        self.model_ = fitted.model if self.side == "users" else fitted.model.swapped()
 
     def _condition(self, model: PriorALS, belief: Belief, user_items: sp.csr_matrix) -> None:
         """Solve the rows of the mapped side around their priors."""

@@ -1,7 +1,8 @@
 """What an arm of an evaluation may see, and what it must answer.
 
-An arm is one way to serve people who have lost their target rows. It is fitted on a `Task`, which holds nothing of
-the target rows of the people it is tested on, and tuned on the task's validation people, who lost theirs as well.
+An arm is one way to serve people who have lost their target rows. It is fitted on a `Task`, which
+holds nothing of the target rows of the people it is tested on, and tuned on the task's validation
+people, who lost theirs as well.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..als import PriorALS
-from ..anchors import Anchors, find_anchors
-from ..heldout import HeldOut, Scorer
-from ..interactions import Interactions
-from ..metrics import metric
+from coldstart.als import PriorALS
+from coldstart.anchors import Anchors, find_anchors
+from coldstart.heldout import HeldOut, Scorer
+from coldstart.interactions import Interactions
+from coldstart.metrics import metric
 
 __all__ = ["Arm", "People", "Task"]
 
@@ -39,7 +40,8 @@ class People:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Everything an arm may learn from. Rows are the side that is mapped: users, or items of swapped catalogs.
+    """Everything an arm may learn from. Rows are the side that is mapped: users, or items of
+    swapped catalogs.
 
     Parameters
     ----------
@@ -107,9 +109,11 @@ class Task:
         settings: Iterable[Setting],
         scorer: Callable[[Setting, NDArray[np.int64], sp.csr_matrix], Scorer],
     ) -> Mapping[int, Setting]:
-        """The setting with the best mean quality of the validation people, for each number of shots.
+        """The setting with the best mean quality of the validation people, for each number of
+        shots.
 
-        `scorer(setting, source_rows, history)` gives the scores under one setting. The first of equal settings wins.
+        `scorer(setting, source_rows, history)` gives the scores under one setting. The first of
+        equal settings wins.
         """
         settings = list(settings)
         people = self.validation
@@ -135,7 +139,9 @@ class Arm(Protocol):
         ...
 
     def scorer(self, source: NDArray[np.int64], history: sp.csr_matrix, shots: int) -> Scorer:
-        """Scores for people at row numbers `source` (n,) of the source, who have `history` (n, n_columns) by now."""
+        """Scores for people at row numbers `source` (n,) of the source, who have `history` (n,
+        n_columns) by now.
+        """
         ...
 
     def settings(self) -> dict[str, Any]:

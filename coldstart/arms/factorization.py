@@ -10,9 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..als import gram_matrix, solve_rows
-from ..heldout import Scorer
-from ..prior import Prior
+from coldstart.als import gram_matrix, solve_rows
+from coldstart.heldout import Scorer
+from coldstart.prior import Prior
+
 from .base import Task
 
 __all__ = ["ColdArm", "MeanPriorArm"]
@@ -44,7 +45,8 @@ class _FoldInArm:
 
 
 class ColdArm(_FoldInArm):
-    """Plain ALS: the row of someone without interactions is zero, and the list is a tie, broken by one permutation.
+    """Plain ALS: the row of someone without interactions is zero, and the list is a tie, broken by
+    one permutation.
 
     Validation chooses the ridge of the fold-in for each number of shots.
     """
@@ -54,7 +56,9 @@ class ColdArm(_FoldInArm):
     def fit(self, task: Task) -> ColdArm:
         """Choose the ridge."""
         self._keep(task)
-        self._chosen = task.choose(RIDGES, lambda ridge, source, history: self._folded(history, ridge, None))
+        self._chosen = task.choose(
+            RIDGES, lambda ridge, source, history: self._folded(history, ridge, None)
+        )
         return self
 
     def scorer(self, source: NDArray[np.int64], history: sp.csr_matrix, shots: int) -> Scorer:
@@ -69,8 +73,8 @@ class ColdArm(_FoldInArm):
 class MeanPriorArm(_FoldInArm):
     """Everybody starts at a mean: the strongest prior that knows nothing of the source.
 
-    Validation chooses whose mean (all training rows, or the anchors among them) and its precision, a multiple of the
-    inverse covariance of all training rows.
+    Validation chooses whose mean (all training rows, or the anchors among them) and its precision,
+    a multiple of the inverse covariance of all training rows.
     """
 
     name = "mean-prior"

@@ -8,7 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..heldout import Scorer
+from coldstart.heldout import Scorer
+
 from .base import Task
 
 __all__ = ["PopularityArm", "counts"]
@@ -20,7 +21,9 @@ def counts(user_items: sp.csr_matrix) -> NDArray[np.float32]:
 
 
 class PopularityArm:
-    """Most popular first, counted over all training rows or over the anchors among them, as validation chooses."""
+    """Most popular first, counted over all training rows or over the anchors among them, as
+    validation chooses.
+    """
 
     name = "popularity"
     uses_source = False
@@ -29,7 +32,9 @@ class PopularityArm:
         """Count, and choose whom to count."""
         rows = task.train.user_items
         self._counts = {"all": counts(rows), "anchors": counts(rows[task.anchors.target])}
-        self._chosen = task.choose(self._counts, lambda who, source, history: self._of(who, history))
+        self._chosen = task.choose(
+            self._counts, lambda who, source, history: self._of(who, history)
+        )
         return self
 
     def scorer(self, source: NDArray[np.int64], history: sp.csr_matrix, shots: int) -> Scorer:

@@ -1,0 +1,156 @@
+"""Results of an evaluation: plain rows, which `results.json` holds."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from coldstart.errors import ArtefactError
+
+__all__ = ["Comparison", "Results", "Row"]
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """Mean of one metric over people, for one arm and number of shots, with its interval."""
+
+    arm: str
+    shots: int
+    metric: str
+    n: int
+    mean: float
+    ci_low: float
+    ci_high: float
+    users: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Paired difference of an arm to the best arm without a source, with interval and p values.
+
+    `p` is that of the sign-flip test, `p_holm` corrected over the arms compared at these shots in
+    this metric.
+    """
+
+    arm: str
+    baseline: str
+    shots: int
+    metric: str
+    n: int
+    difference: float
+    ci_low: float
+    ci_high: float
+    p: float
+    p_holm: float
+    users: int
+
+
+@dataclass(frozen=True)
+class Results:
+    """What `evaluate` returns.
+
+    Attributes
+    ----------
+    config : dict
+        Settings, sizes, versions, what was dropped, and what every arm chose.
+    rows : tuple of Row
+    comparisons : tuple of Comparison
+    timings : dict of str to float
+        Seconds, per arm: ``fit`` (its choices included) and ``predict``.
+    """
+
+    config: Mapping[str, Any]
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...]
+    timings: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``results.json``; NaN is None."""
+        return {
+            "schema": SCHEMA,
+            "config": _plain(self.config),
+            "rows": [_plain(asdict(row)) for row in self.rows],
+            "comparisons": [_plain(asdict(row)) for row in self.comparisons],
+            "timings": _plain(self.timings),
+        }
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write ``results.json`` into `folder`, which is made; an older file is replaced at once,
+        or not at all.
+        """
+        path = Path(folder) / "results.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name("results.json.unfinished")
+        unfinished.write_text(json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n")
+        os.replace(unfinished, path)
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Results:
+        """Read a ``results.json``."""
+        try:
+            values = json.loads(Path(path).read_text())
+            if values["schema"] != SCHEMA:
+                raise ArtefactError(
+                    f"{path} has schema {values['schema']}, this version reads {SCHEMA}"
+                )
+            rows = tuple(Row(**_numbers(row)) for row in values["rows"])
+            comparisons = tuple(Comparison(**_numbers(row)) for row in values["comparisons"])
+            return cls(values["config"], rows, comparisons, values["timings"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ArtefactError(f"cannot read results from {path}: {error}") from None
+
+    def value(self, arm: str, shots: int, metric: str | None = None) -> Row:
+        """The row of one arm, number of shots and metric (the main one by default)."""
+        wanted = arm, shots, metric or self.config["metric"]
+        for row in self.rows:
+            if (row.arm, row.shots, row.metric) == wanted:
+                return row
+        raise ValueError(f"no row for {wanted}")
+
+    def table(self, metric: str | None = None) -> str:
+        """Means in percent with their intervals, one line per arm."""
+        metric = metric or self.config["metric"]
+        arms = list(dict.fromkeys(row.arm for row in self.rows))
+        shots = sorted({row.shots for row in self.rows})
+        cells = [[f"{metric}@{self.config['n']} in %", *(f"{k} shots" for k in shots)]]
+        for arm in arms:
+            found = [self.value(arm, k, metric) for k in shots]
+            cells.append([arm, *(_cell(row) for row in found)])
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in cells
+        )
+
+    def __str__(self) -> str:
+        return self.table()
+
+
+def _cell(row: Row) -> str:
+    text = f"{100 * row.mean:.2f}"
+    if math.isfinite(row.ci_low):
+        text += f" [{100 * row.ci_low:.2f}, {100 * row.ci_high:.2f}]"
+    return text
+
+
+def _plain(value: Any) -> Any:
+    """NaN and infinity as None, tuples as lists, keys as strings, numpy numbers as Python's."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: math.nan if value is None else value for key, value in row.items()}
