@@ -1,10 +1,13 @@
-"""Implicit ALS whose ridge is joined by a prior around every row: implicit's model, warm-started in the objective."""
+"""Implicit ALS with a prior around every row: implicit's model, warm-started in the objective."""
 
 from __future__ import annotations
 
+import os
 import time
+import zipfile
 from collections.abc import Callable
-from typing import Any, cast
+from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -13,16 +16,20 @@ from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from . import kernels
-from .errors import ArtefactError, FitError
-from .prior import Prior
-from .threads import one_blas_thread, run_blocks
+from coldstart import kernels
+from coldstart.errors import ArtefactError, FitError
+from coldstart.prior import Prior
+from coldstart.threads import one_blas_thread, run_blocks
 
-__all__ = ["PriorALS", "solve_rows"]
+__all__ = ["PriorALS", "gram_matrix", "solve_rows"]
 
 Floats = NDArray[np.float32]
 
+FEW = 0.25  # interactions per factor up to which a row is solved in the shared basis
+ENOUGH_FEW = 32  # such rows that make the basis worth its cost
 ROW_BLOCK = 128  # rows a thread takes at a time
+OTHER = {"user": "item", "item": "user"}
+SETTINGS = ("factors", "regularization", "alpha", "iterations", "cg_steps", "num_threads")
 
 
 def solve_rows(
@@ -31,11 +38,12 @@ def solve_rows(
     *,
     regularization: float,
     prior: Prior | None = None,
-    start: Floats | None = None,
+    start: ArrayLike | None = None,
     solver: str = "cholesky",
     cg_steps: int = 3,
     num_threads: int = 0,
     gram: NDArray[np.float64] | None = None,
+    what: str = "rows",
 ) -> Floats:
     """The one row equation behind training, fold-in and evaluation.
 
@@ -53,65 +61,106 @@ def solve_rows(
     solver : {"cholesky", "cg"}
     gram : array (d, d), optional
         ``other' other``, where the caller has it already.
+    what : str, default "rows"
+        What an error message calls the rows.
 
     Returns
     -------
     array (n, d), float32
+
+    Raises
+    ------
+    FitError
+        When a row has no finite solution.
     """
-    n, d = confidence.shape[0], other.shape[1]
-    gram = gram_matrix(other) if gram is None else gram
-    gram = gram + regularization * np.eye(d)
-    mean, (row, spread, shared) = _prior_parts(prior, n, d)
-    rows = confidence.indptr, confidence.indices, confidence.data
-    out = np.zeros((n, d), np.float32) if start is None else np.array(start, np.float32, order="C")
-    if solver == "cg":
-        parts = [part.astype(np.float32) for part in (gram, mean, row, spread, shared)]
-
-        def work(begin: int, end: int) -> None:
-            kernels.cg_rows(begin, end, *rows, other, *parts, cg_steps, out)
-
-    else:
-        exact = [part.astype(np.float64) for part in (gram, row, spread, shared)]
-        mean32 = mean.astype(np.float32)
-
-        def work(begin: int, end: int) -> None:
-            kernels.exact_rows(begin, end, *rows, other, exact[0], mean32, *exact[1:], out)
-
-    run_blocks(work, n, block=ROW_BLOCK, num_threads=num_threads)
+    (n, m), d = confidence.shape, other.shape[1]
+    if m != len(other):
+        raise ValueError(f"the matrix has {m} columns but the other side has {len(other)} rows")
+    # kernels are compiled for writable float32
+    values, other = (np.require(a, np.float32, ["C", "W"]) for a in (confidence.data, other))
+    gram = (gram_matrix(other) if gram is None else gram) + regularization * np.eye(d)
+    mean, *precision = _prior_parts(prior, n, d)
+    out = _checked_factors(np.zeros((n, d)) if start is None else start, n, d, "start")
+    arrays = confidence.indptr, confidence.indices, confidence.data, other
+    solved = False
+    with suppress(np.linalg.LinAlgError), np.errstate(over="ignore"):  # both end in the error below
+        if solver == "cg":
+            parts = [part.astype(np.float32) for part in (gram, mean, *precision)]
+            _run(kernels.cg_rows, n, num_threads, *arrays, *parts, cg_steps, out)
+        else:
+            _solve_exactly(arrays, gram, mean.astype(np.float32), precision, num_threads, out)
+        solved = bool(np.isfinite(out).all())
+    if not solved:
+        raise FitError(
+            f"{what} have no finite solution: raise the regularization, "
+            "or lower alpha, the weights or the precision of the prior"
+        )
     return out
 
 
+def _run(kernel: Any, n: int, num_threads: int, *arguments: Any) -> None:
+    def work(begin: int, end: int) -> None:
+        kernel(begin, end, *arguments)
+
+    run_blocks(work, n, block=ROW_BLOCK, num_threads=num_threads)
+
+
+def _solve_exactly(
+    arrays: Any, gram: Any, mean: Any, precision: list[Any], num_threads: int, out: Floats
+) -> None:
+    """Solve rows with few interactions in a basis that they share, where there is one; others whole."""
+    counts = np.diff(arrays[0])
+    row, spread, shared = (part.astype(np.float64) for part in precision)
+    few = (counts > 0) & (counts <= FEW * len(gram))
+    basis = None
+    if np.count_nonzero(few) >= ENOUGH_FEW and len(spread) == 1:
+        basis = _shared_basis(gram, shared if shared.size else np.diag(spread[0]))
+    if basis is None:
+        few[:] = False
+    else:
+        which = np.flatnonzero(few)
+        _run(kernels.few_rows, len(which), num_threads, *arrays, *basis, mean, row, which, out)
+    rest = np.flatnonzero(~few)
+    whole = gram, mean, row, spread, shared
+    _run(kernels.exact_rows, len(rest), num_threads, *arrays, *whole, rest, out)
+
+
+def _shared_basis(gram: Any, shape: Any) -> tuple[Any, Any, Any] | None:
+    """T with T' gram T = I and T' shape T diagonal, T^-1, and the diagonal; None for a singular `gram`."""
+    with one_blas_thread():
+        try:
+            root = np.linalg.cholesky(gram)
+        except np.linalg.LinAlgError:
+            return None
+        half = scipy.linalg.solve_triangular(root, shape, lower=True)
+        middle = scipy.linalg.solve_triangular(root, half.T, lower=True)
+        scale, vectors = np.linalg.eigh((middle + middle.T) / 2)
+        basis = scipy.linalg.solve_triangular(root.T, vectors, lower=False)
+        inverse = np.ascontiguousarray(vectors.T @ root.T)
+    return np.ascontiguousarray(basis), inverse, np.maximum(scale, 0.0)
+
+
 def gram_matrix(factors: Floats) -> NDArray[np.float64]:
-    """``factors' factors`` (d, d), summed in float64 over blocks of rows, the same for any number of threads."""
+    """``factors' factors`` (d, d) in float64, the same for any number of threads."""
     d = factors.shape[1]
     total = np.zeros((d, d))
     with one_blas_thread():
         for begin in range(0, factors.shape[0], 4096):
-            block = factors[begin : begin + 4096]
+            block = factors[begin : begin + 4096].astype(np.float64)
             total += block.T @ block
     return total
 
 
-def _prior_parts(prior: Prior | None, n: int, d: int) -> tuple[Any, tuple[Any, Any, Any]]:
-    if prior is None:
-        return np.zeros((1, d)), (np.zeros(1), np.zeros((1, d)), np.zeros((0, 0)))
-    if prior.width != d:
-        raise ValueError(f"the prior is {prior.width} wide but the factors are {d} wide")
-    if len(prior) not in (1, n):
-        raise ValueError(f"the prior has {len(prior)} rows but the matrix has {n}: give one row for each, or one")
-    return prior.mean, prior.parts()
-
-
-class PriorALS(AlternatingLeastSquares):
-    """Implicit ALS with a Gaussian prior around user or item rows; without a prior it is implicit's ALS.
+class PriorALS(AlternatingLeastSquares):  # type: ignore[misc]
+    """Implicit ALS with a Gaussian prior around user or item rows; without one, implicit's ALS.
 
     Minimises, over user rows x_u and item rows y_i, ::
 
         sum_ui c_ui (p_ui - x_u'y_i)^2 + R (sum_u |x_u|^2 + sum_i |y_i|^2)
             + sum_u (x_u - m_u)' L_u (x_u - m_u)  [+ the same for items]
 
-    with ``c = alpha * value`` and p = 1 on observed pairs, c = 1 and p = 0 elsewhere. A row without interactions and
-    with a prior *is* its prior mean; without a prior it is zero.
+    with ``c = alpha * value`` and p = 1 on observed pairs, c = 1 and p = 0 elsewhere. A row without
+    interactions and with a prior *is* its prior mean; without a prior it is zero.
 
     Parameters
     ----------
@@ -134,8 +183,8 @@ class PriorALS(AlternatingLeastSquares):
     Attributes
     ----------
     user_factors : array (n_users, d), item_factors : array (n_items, d)
-        Assigned before `fit`, they are where the sweeps start (they are copied). What an earlier `fit` of this object
-        left is not: refitting equals a fresh fit.
+        Assigned before `fit`, they are where the sweeps start (they are copied). What this object
+        has learned before is not: refitting equals a fresh fit.
     user_prior_, item_prior_ : Prior or None
         Kept for `recalculate_user`, `partial_fit_users`, `explain` and their item forms.
     user_regularization_, item_regularization_ : float
@@ -144,8 +193,8 @@ class PriorALS(AlternatingLeastSquares):
     References
     ----------
     Hu, Koren and Volinsky (2008), Collaborative Filtering for Implicit Feedback Datasets.
-    Takacs, Pilaszy and Tikk (2011), Applications of the Conjugate Gradient Method for Implicit Feedback
-    Collaborative Filtering.
+    Takacs, Pilaszy and Tikk (2011), Applications of the Conjugate Gradient Method for Implicit
+    Feedback Collaborative Filtering.
 
     Examples
     --------
@@ -172,7 +221,7 @@ class PriorALS(AlternatingLeastSquares):
         num_threads: int = 0,
         rng: int | np.random.Generator | None = None,
     ) -> None:
-        with one_blas_thread():  # implicit warns of BLAS threads, which are held to one wherever they would hurt
+        with one_blas_thread():  # implicit warns where BLAS has more, which it never has at work
             super().__init__(
                 factors=factors,
                 regularization=regularization,
@@ -185,30 +234,39 @@ class PriorALS(AlternatingLeastSquares):
         self.solver = solver
         self.cg_steps = cg_steps
         self.rng = rng
-        self.user_prior_: Prior | None = None
-        self.item_prior_: Prior | None = None
-        self.user_regularization_ = regularization
-        self.item_regularization_ = regularization
-        self._learned: tuple[Any, Any] = (None, None)
+        self._learned: dict[str, Floats | None] = {}
+        for side in OTHER:
+            self._store(side, None, None, regularization)
 
     def get_params(self) -> dict[str, Any]:
         """The constructor's arguments, by name."""
-        return {
-            "factors": self.factors,
-            "regularization": self.regularization,
-            "alpha": self.alpha,
-            "iterations": self.iterations,
-            "solver": self.solver,
-            "cg_steps": self.cg_steps,
-            "num_threads": self.num_threads,
-            "rng": self.rng,
-        }
+        return {name: getattr(self, name) for name in (*SETTINGS, "solver", "rng")}
 
     def clone(self) -> PriorALS:
         """An unfitted model with the same settings."""
         return type(self)(**self.get_params())
 
-    def fit(  # type: ignore[override]
+    def restore(
+        self, users: ArrayLike, items: ArrayLike, user_prior: Prior, user_regularization: float
+    ) -> PriorALS:
+        """Put back the state of a fitted and conditioned model, for example from a file."""
+        n_users, n_items = np.shape(users)[0], np.shape(items)[0]
+        self._store(
+            _checked_factors(users, n_users, self.factors, "user_factors"),
+            _checked_factors(items, n_items, self.factors, "item_factors"),
+        )
+        self._learned = (self.user_factors, self.item_factors)
+        self.user_prior_, self.user_regularization_ = user_prior, user_regularization
+        return self
+
+    def swapped(self) -> PriorALS:
+        """The model of the transposed matrix: factors, priors and ridges change sides."""
+        other = self.clone()
+        for side, opposite in OTHER.items():
+            other._store(side, *self._side(opposite))
+        return other
+
+    def fit(
         self,
         user_items: sp.csr_matrix,
         *,
@@ -217,10 +275,11 @@ class PriorALS(AlternatingLeastSquares):
         show_progress: bool = True,
         callback: Callable[[int, float, None], None] | None = None,
     ) -> PriorALS:
-        """Factorise ``user_items`` (n_users, n_items), of integers, float32 or float64; inputs are never changed.
+        """Factorise ``user_items`` (n_users, n_items) of any number type; inputs are never changed.
 
-        A prior has one row per row of its side, or a single row for everybody. With a prior, `fit` ends with one
-        exact solve of that side, so that its rows are what `fold_in` computes.
+        A prior has one row per row of its side, or a single row for everybody. With a prior, `fit`
+        ends with one exact solve of that side, so that its rows are what `fold_in` computes. A
+        prior of zero precision is none.
 
         Raises
         ------
@@ -232,54 +291,40 @@ class PriorALS(AlternatingLeastSquares):
         self._check_settings()
         cui = self._confidence(user_items)
         ciu = cui.T.tocsr()
-        users, items = self._starting_factors(*cui.shape)
         _prior_parts(user_prior, cui.shape[0], self.factors)
         _prior_parts(item_prior, cui.shape[1], self.factors)
+        users, items = self._starting_factors(*cui.shape)
+        ridge = self.regularization
         for sweep in tqdm(range(self.iterations), disable=not show_progress):
             began = time.perf_counter()
-            users = self._solve(cui, items, self.regularization, user_prior, users)
-            items = self._solve(ciu, users, self.regularization, item_prior, items)
-            _check_finite(users, items, f"sweep {sweep + 1} of {self.iterations}")
+            when = f"in sweep {sweep + 1} of {self.iterations}"
+            users = self._solve(f"user factors {when}", cui, items, ridge, user_prior, users)
+            items = self._solve(f"item factors {when}", ciu, users, ridge, item_prior, items)
             if callback is not None:
                 callback(sweep, time.perf_counter() - began, None)
-        if item_prior is not None:
-            items = self._solve(ciu, users, self.regularization, item_prior)
-        if user_prior is not None:
-            users = self._solve(cui, items, self.regularization, user_prior)
-        _check_finite(users, items, "the last exact step")
-        self._store(users, items)
-        self._learned = (users, items)
-        self.user_prior_, self.item_prior_ = user_prior, item_prior
-        self.user_regularization_ = self.item_regularization_ = self.regularization
+        if _pulls(item_prior):
+            items = self._solve("item factors in the last step", ciu, users, ridge, item_prior)
+        if _pulls(user_prior):
+            users = self._solve("user factors in the last step", cui, items, ridge, user_prior)
+        self._store("user", users, user_prior, ridge)
+        self._store("item", items, item_prior, ridge)
         return self
 
     def condition_users(
         self, user_items: sp.csr_matrix, prior: Prior, *, regularization: float | None = None
     ) -> PriorALS:
-        """Give the users of a fitted model a prior: their rows are solved exactly, item factors stay.
+        """Give the users of a fitted model a prior: their rows are solved exactly, items stay.
 
-        `user_items` (n, n_items) and `prior` (n rows) may have more rows than the model was fitted on.
-        `regularization` replaces the ridge of the user side (0 leaves the prior alone to regularise).
+        `user_items` (n, n_items) and `prior` (n rows) may have more rows than the model was fitted
+        on. `regularization` replaces the ridge of the user side (0 leaves it all to the prior).
         """
-        ridge = self.regularization if regularization is None else regularization
-        cui = self._confidence(user_items, columns=len(self.item_factors))
-        users = self._solve(cui, self.item_factors, ridge, prior)
-        _check_finite(users, self.item_factors, "the exact step of the users")
-        self._store(users, self.item_factors)
-        self.user_prior_, self.user_regularization_ = prior, ridge
-        return self
+        return self._condition("user", user_items, prior, regularization)
 
     def condition_items(
         self, item_users: sp.csr_matrix, prior: Prior, *, regularization: float | None = None
     ) -> PriorALS:
         """As `condition_users`, for items; `item_users` is (n, n_users)."""
-        ridge = self.regularization if regularization is None else regularization
-        ciu = self._confidence(item_users, columns=len(self.user_factors))
-        items = self._solve(ciu, self.user_factors, ridge, prior)
-        _check_finite(self.user_factors, items, "the exact step of the items")
-        self._store(self.user_factors, items)
-        self.item_prior_, self.item_regularization_ = prior, ridge
-        return self
+        return self._condition("item", item_users, prior, regularization)
 
     def fold_in(
         self,
@@ -288,28 +333,32 @@ class PriorALS(AlternatingLeastSquares):
         prior: Prior | None = None,
         start: ArrayLike | None = None,
     ) -> Floats:
-        """Rows (n, d) of users who need not be in the model, from their interactions and their prior.
+        """Rows (n, d) of users who need not be in the model, from their interactions and prior.
 
-        Exact; given `start` (n, d), a model with ``solver="cg"`` takes its conjugate gradient steps from there, as
-        in training. Nothing is stored.
+        Exact; given `start` (n, d), a model with ``solver="cg"`` takes its conjugate gradient steps
+        from there, as in training. Nothing is stored.
         """
-        cui = self._confidence(user_items, columns=len(self.item_factors))
-        rows = None if start is None else _checked_factors(start, cui.shape[0], self.factors, "start")
-        return self._solve(cui, self.item_factors, self.user_regularization_, prior, rows)
+        items = self._other_factors("user")
+        cui = self._confidence(user_items)
+        return self._solve("rows", cui, items, self.user_regularization_, prior, start)
 
     def recalculate_user(self, userid: Any, user_items: sp.csr_matrix) -> Floats:
-        """Rows of known users from other interactions, under the users' own priors; nothing is stored."""
-        cui = self._confidence(user_items, rows=np.size(userid), columns=len(self.item_factors))
-        prior = _prior_of(self.user_prior_, userid)
-        rows = self._solve(cui, self.item_factors, self.user_regularization_, prior)
-        return cast(Floats, rows[0]) if np.isscalar(userid) else rows
+        """Rows of users from other interactions, under the users' own priors; nothing is stored."""
+        rows = self._recalculate("user", userid, user_items)
+        return rows.reshape(-1) if np.isscalar(userid) else rows
 
     def recalculate_item(self, itemid: Any, item_users: sp.csr_matrix) -> Floats:
-        """Rows of known items from other interactions, under the items' own priors; nothing is stored."""
-        ciu = self._confidence(item_users, rows=np.size(itemid), columns=len(self.user_factors))
-        prior = _prior_of(self.item_prior_, itemid)
-        rows = self._solve(ciu, self.user_factors, self.item_regularization_, prior)
-        return cast(Floats, rows[0]) if np.isscalar(itemid) else rows
+        """Rows of items from other interactions, under the items' own priors; nothing is stored."""
+        rows = self._recalculate("item", itemid, item_users)
+        return rows.reshape(-1) if np.isscalar(itemid) else rows
+
+    def partial_fit_users(self, userids: ArrayLike, user_items: sp.csr_matrix) -> None:
+        """Store what `recalculate_user` computes; users beyond the last known one are added."""
+        self._partial_fit("user", userids, user_items)
+
+    def partial_fit_items(self, itemids: ArrayLike, item_users: sp.csr_matrix) -> None:
+        """Store what `recalculate_item` computes; items beyond the last known one are added."""
+        self._partial_fit("item", itemids, item_users)
 
     def explain(
         self,
@@ -319,66 +368,77 @@ class PriorALS(AlternatingLeastSquares):
         user_weights: Any = None,
         N: int = 10,
     ) -> tuple[float, list[tuple[int, float]], Any]:
-        """What each liked item adds to a score, as in implicit; the total contains the prior's share too."""
-        liked = self._confidence(user_items[[userid]], columns=len(self.item_factors))
-        prior = _prior_of(self.user_prior_, [userid])
-        pull = np.zeros((1, self.factors, self.factors)) if prior is None else prior.matrices()
-        y = self.item_factors[liked.indices].astype(np.float64)
+        """What each liked item adds to a score, as in implicit; the prior adds to the total."""
+        items = self._other_factors("user")
+        liked = self._confidence(sp.csr_matrix(user_items)[[userid]])
+        item, y = (items[i].astype(np.float64) for i in (itemid, liked.indices))
+        mean, pull = self._pull_of_user(userid)
         if user_weights is None:
-            a = gram_matrix(self.item_factors) + self.user_regularization_ * np.eye(self.factors)
-            a += (y.T * (np.abs(liked.data) - 1)) @ y + pull[0]
-            user_weights = scipy.linalg.cho_factor(a)
-        weighted = scipy.linalg.cho_solve(user_weights, self.item_factors[itemid].astype(np.float64))
+            a = gram_matrix(items) + self.user_regularization_ * np.eye(self.factors)
+            user_weights = scipy.linalg.cho_factor(a + (y.T * (np.abs(liked.data) - 1)) @ y + pull)
+        weighted = scipy.linalg.cho_solve(user_weights, item)
         shares = np.maximum(liked.data, 0) * (y @ weighted)
-        total = shares.sum() + (0.0 if prior is None else weighted @ pull[0] @ prior.mean[0])
+        # a row without interactions is its prior mean, in every dimension the prior knows of
+        rest = weighted @ pull @ mean if liked.nnz else item @ np.where(np.diag(pull) > 0, mean, 0)
         top = [e for e in np.argsort(-shares, kind="stable") if liked.data[e] > 0][:N]
-        return float(total), [(int(liked.indices[e]), float(shares[e])) for e in top], user_weights
+        contributions = [(int(liked.indices[e]), float(shares[e])) for e in top]
+        return float(shares.sum() + rest), contributions, user_weights
 
     def to_gpu(self) -> Any:
         """implicit's GPU model, which knows no priors: refused while a prior is in use."""
         if self.user_prior_ is not None or self.item_prior_ is not None:
-            raise ValueError("implicit's GPU model would forget the prior: fit without one to use to_gpu")
+            raise ValueError("implicit's GPU model would forget the prior: fit without one first")
         return super().to_gpu()
 
     def save(self, fileobj_or_path: Any) -> None:
-        """Write settings, factors and priors to an ``.npz`` without pickle, which implicit can load as well."""
-        settings = {name: value for name, value in self.get_params().items() if name not in ("solver", "rng")}
-        if isinstance(self.rng, int | np.integer):
-            settings["random_state"] = self.rng
-        arrays = {
-            "user_factors": self.user_factors,
-            "item_factors": self.item_factors,
-            "use_cg": self.solver == "cg",
-            "user_regularization_": self.user_regularization_,
-            "item_regularization_": self.item_regularization_,
-        }
-        for side, prior in (("user", self.user_prior_), ("item", self.item_prior_)):
+        """Write settings, factors and priors to an ``.npz`` without pickle; implicit can load it.
+
+        Of `rng` only a number is kept.
+        """
+        arrays = self.get_params()
+        arrays["use_cg"] = arrays.pop("solver") == "cg"
+        seed = arrays.pop("rng")
+        arrays["random_state"] = seed if isinstance(seed, int | np.integer) else None
+        for side in OTHER:
+            factors, prior, ridge = self._side(side)
+            arrays |= {f"{side}_factors": factors, f"{side}_regularization_": ridge}
             for name in ("mean", "precision", "shared", "origin"):
                 arrays[f"{side}_prior_{name}"] = getattr(prior, name, None)
-        np.savez(fileobj_or_path, **{k: v for k, v in {**settings, **arrays}.items() if v is not None})
+        np.savez(fileobj_or_path, **{k: v for k, v in arrays.items() if v is not None})
 
     @classmethod
     def load(cls, fileobj_or_path: Any) -> PriorALS:
-        """Read what `save` wrote, priors included."""
-        if isinstance(fileobj_or_path, str) and not fileobj_or_path.endswith(".npz"):
-            fileobj_or_path += ".npz"
-        with np.load(fileobj_or_path, allow_pickle=False) as file:
-            arrays = dict(file)
+        """Read what `save` wrote, priors included, or what implicit's own ALS saved.
+
+        Raises
+        ------
+        ArtefactError
+            When the file is damaged or holds something else.
+        """
         try:
-            names = ("factors", "regularization", "alpha", "iterations", "cg_steps", "num_threads")
-            settings = {name: arrays[name].item() for name in names}
-            rng = arrays["random_state"].item() if "random_state" in arrays else None
-            solver = "cg" if arrays["use_cg"].item() else "cholesky"
-            model = cls(**settings, solver=solver, rng=rng)
-            if "user_factors" in arrays:
-                model._store(arrays["user_factors"], arrays["item_factors"])
-                model._learned = (model.user_factors, model.item_factors)
-            for side in ("user", "item"):
-                ridge = arrays.get(f"{side}_regularization_", arrays["regularization"])
-                setattr(model, f"{side}_regularization_", ridge.item())
-                setattr(model, f"{side}_prior_", _read_prior(arrays, f"{side}_prior_"))
+            return cls._from_arrays(_read_arrays(fileobj_or_path))
         except KeyError as missing:
             raise ArtefactError(f"not a saved PriorALS: the file holds no {missing}") from None
+        except (EOFError, ValueError, zipfile.BadZipFile) as error:
+            raise ArtefactError(f"not a saved PriorALS, or a damaged one: {error}") from None
+
+    @classmethod
+    def _from_arrays(cls, arrays: dict[str, Any]) -> PriorALS:
+        settings = {name: arrays[name].item() for name in SETTINGS}
+        if "random_state" in arrays:
+            settings["rng"] = arrays["random_state"].item()
+        model = cls(**settings, solver="cg" if arrays["use_cg"].item() else "cholesky")
+        for side in OTHER:
+            factors = arrays.get(f"{side}_factors")
+            if factors is not None:
+                factors = _checked_factors(factors, len(factors), model.factors, f"{side}_factors")
+            prior = {
+                name.removeprefix(f"{side}_prior_"): array
+                for name, array in arrays.items()
+                if name.startswith(f"{side}_prior_")
+            }
+            ridge = arrays.get(f"{side}_regularization_", arrays["regularization"]).item()
+            model._store(side, factors, Prior(**prior) if prior else None, ridge)
         return model
 
     def _check_settings(self) -> None:
@@ -386,54 +446,53 @@ class PriorALS(AlternatingLeastSquares):
             raise ValueError(f'solver must be "cg" or "cholesky", got {self.solver!r}')
         for name, least in (("factors", 1), ("iterations", 0), ("cg_steps", 1)):
             value = getattr(self, name)
-            if value < least or value != int(value):
-                raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+            if not isinstance(value, int | np.integer) or value < least:
+                raise ValueError(f"{name} must be a whole number from {least} on, got {value!r}")
         for name in ("regularization", "alpha"):
             value = getattr(self, name)
             if not np.isfinite(value) or value < 0:
                 raise ValueError(f"{name} must be finite and not negative, got {value!r}")
 
-    def _confidence(
-        self, matrix: Any, *, rows: int | None = None, columns: int | None = None
-    ) -> sp.csr_matrix:
-        """``alpha * matrix`` in float32, canonical, in arrays of its own; shapes checked where they are known."""
+    def _confidence(self, matrix: Any) -> sp.csr_matrix:
+        """``alpha * matrix`` in float32, canonical, in arrays of its own."""
         if not sp.issparse(matrix):
             raise TypeError(f"expected a scipy sparse matrix, got {type(matrix).__name__}")
-        if rows is not None and matrix.shape[0] != rows:
-            raise ValueError(f"the matrix has {matrix.shape[0]} rows for {rows} ids: give one row per id")
-        if columns is not None and matrix.shape[1] != columns:
-            raise ValueError(f"the matrix has {matrix.shape[1]} columns but the model knows {columns}")
-        confidence = sp.csr_matrix(matrix, dtype=np.float32, copy=True)
-        confidence.sum_duplicates()
-        confidence.eliminate_zeros()
+        with np.errstate(over="ignore"):
+            confidence = sp.csr_matrix(matrix, dtype=np.float32, copy=True)
+            confidence.sum_duplicates()
+            confidence.eliminate_zeros()
+            confidence.data *= np.float32(self.alpha)
         bad = np.count_nonzero(~np.isfinite(confidence.data))
         if bad:
-            raise ValueError(f"the matrix holds {bad} values that are NaN or inf (as float32): remove or clip them")
-        confidence.data *= np.float32(self.alpha)
+            raise ValueError(
+                f"the matrix holds {bad} values that, times alpha, are NaN or inf in float32: "
+                "remove or clip them"
+            )
         return confidence
 
     def _starting_factors(self, n_users: int, n_items: int) -> tuple[Floats, Floats]:
-        """What the caller assigned, else implicit's random start: users are drawn first, then items."""
+        """What the caller assigned, else implicit's random start: users are drawn first."""
         rng = np.random.default_rng(self.rng)
         starts = []
-        for name, n, learned in zip(
-            ("user_factors", "item_factors"), (n_users, n_items), self._learned, strict=True
-        ):
-            given = getattr(self, name)
-            if given is None or given is learned:
-                starts.append(rng.random((n, self.factors), dtype=np.float32) * np.float32(0.01))
+        for side, n in (("user", n_users), ("item", n_items)):
+            given = self._side(side)[0]
+            if given is None or given is self._learned[side]:
+                drawn = rng.random((n, self.factors), dtype=np.float32)
+                starts.append(drawn * np.float32(0.01))
             else:
-                starts.append(_checked_factors(given, n, self.factors, name))
+                starts.append(_checked_factors(given, n, self.factors, f"{side}_factors"))
         return starts[0], starts[1]
 
     def _solve(
         self,
+        what: str,
         confidence: sp.csr_matrix,
         other: Floats,
         regularization: float,
         prior: Prior | None,
-        start: Floats | None = None,
+        start: ArrayLike | None = None,
     ) -> Floats:
+        """Rows by the model's solver from `start`, or exact ones where there is none."""
         return solve_rows(
             confidence,
             other,
@@ -443,26 +502,101 @@ class PriorALS(AlternatingLeastSquares):
             solver="cholesky" if start is None else self.solver,
             cg_steps=self.cg_steps,
             num_threads=self.num_threads,
+            what=what,
         )
 
-    def _store(self, users: Floats, items: Floats) -> None:
-        self.user_factors, self.item_factors = users, items
+    def _condition(
+        self, side: str, matrix: sp.csr_matrix, prior: Prior, regularization: float | None
+    ) -> PriorALS:
+        ridge = self.regularization if regularization is None else regularization
+        other = self._other_factors(side)
+        confidence = self._confidence(matrix)
+        rows = self._solve(f"{side} factors", confidence, other, ridge, prior)
+        self._store(side, rows, prior, ridge)
+        return self
+
+    def _recalculate(self, side: str, ids: Any, matrix: sp.csr_matrix) -> Floats:
+        other = self._other_factors(side)
+        confidence = self._confidence(matrix)
+        n = confidence.shape[0]
+        if n != np.size(ids):
+            raise ValueError(
+                f"the matrix has {n} rows for {np.size(ids)} row numbers: give one row for each"
+            )
+        _, prior, ridge = self._side(side)
+        return self._solve(f"{side} factors", confidence, other, ridge, _prior_of(prior, ids))
+
+    def _partial_fit(self, side: str, ids: ArrayLike, matrix: sp.csr_matrix) -> None:
+        ids = _row_numbers(ids)
+        rows = self._recalculate(side, ids, matrix)
+        factors, prior, ridge = self._side(side)
+        between = np.arange(len(factors), ids.max(initial=-1) + 1)  # new rows, given here or not
+        nothing = sp.csr_matrix((len(between), matrix.shape[1]))
+        factors = np.concatenate([factors, self._recalculate(side, between, nothing)])
+        factors[ids] = rows
+        self._store(side, factors, prior, ridge)
+
+    def _pull_of_user(self, userid: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Mean (d,) and precision matrix (d, d) of a user's prior, zeros where there is none."""
+        prior = _prior_of(self.user_prior_, userid)
+        if prior is None:
+            return np.zeros(self.factors), np.zeros((self.factors, self.factors))
+        return prior.mean[0], prior.matrices(slice(1))[0]
+
+    def _other_factors(self, side: str) -> Floats:
+        factors: Floats | None = self._side(OTHER[side])[0]
+        if factors is None:
+            raise ValueError(f"the model has no {OTHER[side]} factors yet: call fit first")
+        return factors
+
+    def _side(self, side: str) -> tuple[Any, Prior | None, float]:
+        """Factors, prior and ridge of one side."""
+        names = (f"{side}_factors", f"{side}_prior_", f"{side}_regularization_")
+        factors, prior, ridge = (getattr(self, name) for name in names)
+        return factors, prior, ridge
+
+    def _store(self, side: str, factors: Floats | None, prior: Prior | None, ridge: float) -> None:
+        setattr(self, f"{side}_factors", factors)
+        setattr(self, f"{side}_prior_", prior)
+        setattr(self, f"{side}_regularization_", ridge)
+        self._learned[side] = factors
         self._user_norms = self._item_norms = self._XtX = self._YtY = None
 
 
-def _prior_of(prior: Prior | None, ids: Any) -> Prior | None:
-    """The prior's rows for some row numbers; rows beyond its end are known nothing of."""
+def _prior_parts(prior: Prior | None, n: int, d: int) -> tuple[Any, Any, Any, Any]:
+    """Mean (n, d) or (1, d), and the parts of the precision; zeros where there is no prior."""
     if prior is None:
-        return None
-    ids = np.atleast_1d(ids)
-    return prior.pad(int(ids.max(initial=-1)) + 1).take(ids)
+        return np.zeros((1, d)), np.zeros(1), np.zeros((1, d)), np.zeros((0, 0))
+    if prior.width != d:
+        raise ValueError(f"the prior is {prior.width} wide but the factors are {d} wide")
+    if len(prior) not in (1, n):
+        raise ValueError(
+            f"the prior has {len(prior)} rows but the matrix has {n}: give one for each, or one"
+        )
+    return prior.mean, *prior.parts()
 
 
-def _read_prior(arrays: dict[str, Any], prefix: str) -> Prior | None:
-    if f"{prefix}mean" not in arrays:
-        return None
-    named = {name: arrays.get(prefix + name) for name in ("mean", "precision", "shared", "origin")}
-    return Prior(**named)
+def _pulls(prior: Prior | None) -> bool:
+    """Whether there is a prior, and its precision is not zero everywhere."""
+    if prior is None:
+        return False
+    row, spread, shared = prior.parts()
+    return bool(row.any() and (spread.any() or shared.any()))
+
+
+def _prior_of(prior: Prior | None, ids: Any) -> Prior | None:
+    """The prior of some row numbers: a single row is everybody's, beyond the last is nothing."""
+    if prior is None or len(prior) == 1:
+        return prior
+    ids = _row_numbers(ids)
+    return prior.pad(ids.max(initial=-1) + 1).take(ids)
+
+
+def _row_numbers(ids: ArrayLike) -> NDArray[np.int64]:
+    numbers = np.atleast_1d(ids)
+    if numbers.size and (numbers.dtype.kind not in "iu" or numbers.min() < 0):
+        raise ValueError(f"expected row numbers from 0 on, got {ids!r}")
+    return numbers.astype(np.int64)
 
 
 def _checked_factors(factors: ArrayLike, n: int, d: int, name: str) -> Floats:
@@ -474,11 +608,12 @@ def _checked_factors(factors: ArrayLike, n: int, d: int, name: str) -> Floats:
     return array
 
 
-def _check_finite(users: Floats, items: Floats, when: str) -> None:
-    for name, factors in (("user", users), ("item", items)):
-        bad = np.count_nonzero(~np.isfinite(factors).all(axis=1))
-        if bad:
-            raise FitError(
-                f"{bad} {name} factors became NaN or inf in {when}: "
-                "raise the regularization, or lower alpha or the weights"
-            )
+def _read_arrays(fileobj_or_path: Any) -> dict[str, Any]:
+    if isinstance(fileobj_or_path, str | os.PathLike):
+        path = os.fspath(fileobj_or_path)
+        with open(path if path.endswith(".npz") else f"{path}.npz", "rb") as file:
+            return _read_arrays(file)
+    arrays = np.load(fileobj_or_path, allow_pickle=False)
+    if not isinstance(arrays, np.lib.npyio.NpzFile):
+        raise ValueError("the file is a single array")
+    return dict(arrays)

@@ -1,8 +1,8 @@
 """Work over row blocks on several threads, with BLAS held to one thread.
 
-Kernels release the GIL and are handed blocks of rows whose limits depend on nothing but the number of
-rows. So results are bitwise the same for any number of threads, kernels may be called from several
-threads at once, and no threading layer of numba is involved.
+Kernels release the GIL and are handed blocks of rows whose limits depend on nothing but the number
+of rows. So results are bitwise the same for any number of threads, kernels may be called from
+several threads at once, and no threading layer of numba is involved.
 """
 
 from __future__ import annotations
@@ -30,17 +30,19 @@ def resolve_threads(num_threads: int) -> int:
 def run_blocks(
     work: Callable[[int, int], None], n_rows: int, *, block: int, num_threads: int = 0
 ) -> None:
-    """Call `work(start, stop)` for every block of `block` rows; blocks are dealt out as threads get free."""
-    limits = [(start, min(start + block, n_rows)) for start in range(0, n_rows, block)]
-    threads = min(resolve_threads(num_threads), len(limits))
+    """Call `work(start, stop)` for every block of `block` rows, dealt out as threads get free.
+
+    After an error no further block is begun.
+    """
+    blocks = [(start, min(start + block, n_rows)) for start in range(0, n_rows, block)]
+    threads = min(resolve_threads(num_threads), len(blocks))
     with one_blas_thread():
         if threads <= 1:
-            for start, stop in limits:
+            for start, stop in blocks:
                 work(start, stop)
             return
         with ThreadPoolExecutor(threads) as pool:
-            for done in [pool.submit(work, start, stop) for start, stop in limits]:
-                done.result()
+            list(pool.map(lambda limits: work(*limits), blocks))
 
 
 class _BlasLimit:
@@ -56,7 +58,7 @@ class _BlasLimit:
         with self._lock:
             if self._holders == 0:
                 if self._controller is None:
-                    import scipy.linalg  # noqa: F401  (its BLAS is the one compiled code calls: loaded, so that it is held)
+                    import scipy.linalg  # noqa: F401  (compiled code calls its BLAS: load it first)
                     from threadpoolctl import ThreadpoolController
 
                     self._controller = ThreadpoolController()
