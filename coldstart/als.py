@@ -27,6 +27,7 @@ Floats = NDArray[np.float32]
 
 FEW = 0.25  # interactions per factor up to which a row is solved in the shared basis
 ENOUGH_FEW = 32  # such rows that make the basis worth its cost
+CONDITION = 1e-8  # smallest eigenvalue, as a share of the largest, of what has such a basis
 ROW_BLOCK = 128  # rows a thread takes at a time
 OTHER = {"user": "item", "item": "user"}
 SETTINGS = ("factors", "regularization", "alpha", "iterations", "cg_steps", "num_threads")
@@ -81,7 +82,7 @@ def solve_rows(
     gram = (gram_matrix(other) if gram is None else gram) + regularization * np.eye(d)
     mean, *precision = _prior_parts(prior, n, d)
     out = _checked_factors(np.zeros((n, d)) if start is None else start, n, d, "start")
-    arrays = confidence.indptr, confidence.indices, confidence.data, other
+    arrays = confidence.indptr, confidence.indices, values, other
     solved = False
     with suppress(np.linalg.LinAlgError), np.errstate(over="ignore"):  # both end in the error below
         if solver == "cg":
@@ -108,7 +109,7 @@ def _run(kernel: Any, n: int, num_threads: int, *arguments: Any) -> None:
 def _solve_exactly(
     arrays: Any, gram: Any, mean: Any, precision: list[Any], num_threads: int, out: Floats
 ) -> None:
-    """Solve rows with few interactions in a basis that they share, where there is one; others whole."""
+    """Solve rows with few interactions in a basis they share, if there is one, and others whole."""
     counts = np.diff(arrays[0])
     row, spread, shared = (part.astype(np.float64) for part in precision)
     few = (counts > 0) & (counts <= FEW * len(gram))
@@ -126,12 +127,15 @@ def _solve_exactly(
 
 
 def _shared_basis(gram: Any, shape: Any) -> tuple[Any, Any, Any] | None:
-    """T with T' gram T = I and T' shape T diagonal, T^-1, and the diagonal; None for a singular `gram`."""
+    """T with ``T' gram T = I`` and ``T' shape T`` diagonal, T^-1, and the diagonal.
+
+    None where `gram` is so nearly singular that T would lose the digits of float32.
+    """
     with one_blas_thread():
-        try:
-            root = np.linalg.cholesky(gram)
-        except np.linalg.LinAlgError:
+        sizes = np.linalg.eigvalsh(gram)
+        if not sizes[0] > CONDITION * sizes[-1]:
             return None
+        root = np.linalg.cholesky(gram)
         half = scipy.linalg.solve_triangular(root, shape, lower=True)
         middle = scipy.linalg.solve_triangular(root, half.T, lower=True)
         scale, vectors = np.linalg.eigh((middle + middle.T) / 2)
@@ -250,13 +254,10 @@ class PriorALS(AlternatingLeastSquares):  # type: ignore[misc]
         self, users: ArrayLike, items: ArrayLike, user_prior: Prior, user_regularization: float
     ) -> PriorALS:
         """Put back the state of a fitted and conditioned model, for example from a file."""
-        n_users, n_items = np.shape(users)[0], np.shape(items)[0]
-        self._store(
-            _checked_factors(users, n_users, self.factors, "user_factors"),
-            _checked_factors(items, n_items, self.factors, "item_factors"),
-        )
-        self._learned = (self.user_factors, self.item_factors)
-        self.user_prior_, self.user_regularization_ = user_prior, user_regularization
+        users = _checked_factors(users, len(np.asarray(users)), self.factors, "user_factors")
+        items = _checked_factors(items, len(np.asarray(items)), self.factors, "item_factors")
+        self._store("user", users, user_prior, user_regularization)
+        self._store("item", items, None, self.regularization)
         return self
 
     def swapped(self) -> PriorALS:
