@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 from coldstart.interactions import Interactions
 from coldstart.metrics import hits
 from coldstart.ranking import top_n
+from coldstart.threads import run_blocks
 
 __all__ = ["HeldOut", "Order", "Ranked", "Scorer", "hold_out"]
 
 Scorer = Callable[[slice], NDArray[np.float32]]
-"""Scores (len, n_columns) of a block of the held-out people."""
+"""Scores (len, n_columns) of a block of the held-out people; called from several threads."""
 
 Order = Literal["auto", "time", "random"]
 
-SCORES_AT_ONCE = 8_000_000  # scores held at one time while ranking
+SCORES_AT_ONCE = 4_000_000  # scores that one thread holds while ranking
+ROWS_AT_ONCE = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +85,15 @@ class HeldOut:
         """
         history, truth = self.history(shots), self.truth(shots)
         columns = np.empty((len(self), n), np.int64)
-        step = max(1, SCORES_AT_ONCE // max(1, self.matrix.shape[1]))
-        for begin in range(0, len(self), step):
-            block = slice(begin, min(begin + step, len(self)))
+
+        def work(begin: int, end: int) -> None:
+            block = slice(begin, end)
             columns[block], _ = top_n(
-                scores(block), n, seen=history[block], order=order, num_threads=num_threads
+                scores(block), n, seen=history[block], order=order, num_threads=1
             )
+
+        step = min(ROWS_AT_ONCE, max(1, SCORES_AT_ONCE // max(1, self.matrix.shape[1])))
+        run_blocks(work, len(self), block=step, num_threads=num_threads)
         return Ranked(columns, hits(columns, truth), np.diff(truth.indptr).astype(np.int64))
 
     def _where(self, kept: NDArray[np.bool_]) -> sp.csr_matrix:

@@ -93,12 +93,18 @@ class Prior:
     def __reduce__(self) -> tuple[object, tuple[Array | None, ...]]:
         return _rebuilt, tuple(getattr(self, name) for name in _FIELDS)
 
+    def _replaced(self, mean: Array, precision: Array, origin: Array | None = None) -> Prior:
+        """The same prior with other rows; its shared matrix is known to be valid."""
+        prior = Prior(mean, precision, origin=self.origin if origin is None else origin)
+        object.__setattr__(prior, "shared", self.shared)
+        return prior
+
     def take(self, rows: ArrayLike) -> Prior:
         """The prior of some rows, by number or boolean mask."""
         rows = np.asarray(rows)
         per_row = self.precision.shape in {(len(self),), self.mean.shape}
         precision = self.precision[rows] if per_row else self.precision
-        return Prior(self.mean[rows], precision, shared=self.shared, origin=self.origin)
+        return self._replaced(self.mean[rows], precision)
 
     def pad(self, n: int, mean: ArrayLike | None = None) -> Prior:
         """The prior with rows appended, up to `n` in all.
@@ -119,11 +125,9 @@ class Prior:
         if mean is not None:
             means += _floating(mean, "mean").astype(means.dtype)
             added += precision.mean(axis=0)
-        return Prior(
+        return self._replaced(
             np.concatenate([self.mean, means]),
             np.concatenate([precision, added]),
-            shared=self.shared,
-            origin=self.origin,
         )
 
     def centre(self, weight: float | Array, origin: ArrayLike | None = None) -> Prior:
@@ -138,7 +142,7 @@ class Prior:
         if m0 is None:
             m0 = self.mean.mean(axis=0)
         mean = m0 + weights.reshape(-1, 1) * (self.mean - m0)
-        return Prior(mean.astype(self.mean.dtype), self.precision, shared=self.shared, origin=m0)
+        return self._replaced(mean.astype(self.mean.dtype), self.precision, m0)
 
     def temper(self, factor: float | Array) -> Prior:
         """Multiply the precision by `factor` >= 0, one for all or one per row (n,).
@@ -150,7 +154,7 @@ class Prior:
             factor = _shaped(factor, (len(self),), "factor")
         if factor.ndim and self.precision.ndim == 2:
             factor = factor[:, None]
-        return Prior(self.mean, self.precision * factor, shared=self.shared, origin=self.origin)
+        return self._replaced(self.mean, self.precision * factor)
 
     def parts(self) -> tuple[Array, Array, Array]:
         """The precision as ``L_u = row_u * (diag(spread_u) + shared)``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from coldstart.heldout import hold_out
 from coldstart.interactions import Interactions
 from coldstart.prior import Prior
 from coldstart.strength import Fold, Search, search
+from coldstart.threads import one_blas_thread
 from coldstart.vocabulary import Vocabulary
 
 __all__ = [
@@ -74,6 +76,7 @@ class Space:
         """Interactions per row (n,), where they are at hand."""
         return None if self.matrix is None else np.diff(self.matrix.indptr).astype(np.int64)
 
+    @cached_property
     def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean (d,) and covariance (d, d) of the active rows."""
         rows = self.rows[self.active].astype(np.float64)
@@ -110,7 +113,7 @@ def candidates(adapter: Adapter) -> Sequence[Adapter]:
 
 def fit_adapter(adapter: Adapter, source: Space, target: Space, anchors: Anchors) -> Adapter:
     """A copy of the adapter, fitted on the anchors."""
-    mean, covariance = target.moments()
+    mean, covariance = target.moments
     context = AnchorContext(
         source_rows=None if source.matrix is None else source.matrix[anchors.source],
         target_rows=None if target.matrix is None else target.matrix[anchors.target],
@@ -120,7 +123,8 @@ def fit_adapter(adapter: Adapter, source: Space, target: Space, anchors: Anchors
         covariance=covariance,
     )
     rows = source.rows[anchors.source], target.rows[anchors.target]
-    return copy.deepcopy(adapter).fit(*rows, context=context)
+    with one_blas_thread():
+        return copy.deepcopy(adapter).fit(*rows, context=context)
 
 
 def predict(adapter: Adapter, source: Space, rows: NDArray[Any]) -> Prior:
@@ -187,7 +191,7 @@ def _fold(
         model=fitted,
         held=taken,
         priors=[predict(adapter, source, anchors.source[held]) for adapter in adapters],
-        means={"all": space.moments()[0], "anchors": rows.mean(axis=0)},
+        means={"all": space.moments[0], "anchors": rows.mean(axis=0)},
         popularity=np.bincount(train.user_items.indices, minlength=len(train.items)).astype(
             np.float32
         ),

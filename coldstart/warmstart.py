@@ -328,7 +328,7 @@ class WarmStart:
         rows = origin.ids.rows(ids.ids, missing="mask")
         mapped = np.append((rows >= 0) & origin.active[rows], False)
         said = predict(self.adapter_, origin, rows[mapped[:-1]])
-        mean, _ = space.moments()
+        mean, _ = space.moments
         place = np.full(len(mapped), len(said))  # the row that `pad` appends
         place[mapped] = np.arange(len(said))
         prior = said.pad(len(said) + 1, mean).take(place)
