@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -22,14 +21,9 @@ __all__ = ["LinearRowsArm"]
 
 Floats = NDArray[np.float32]
 
-RIDGES = (1.0, 3.0, 10.0, 30.0, 100.0)
+RIDGES = (2.0, 6.0, 20.0, 60.0)
 MOST_ANCHORS = 6000  # their products with each other are a dense matrix,
 PEOPLE_AT_ONCE = 2000  # and so are those with the people who are scored at one time
-
-
-class _Setting(NamedTuple):
-    ridge: float
-    unit_length: bool
 
 
 class LinearRowsArm:
@@ -56,48 +50,83 @@ class LinearRowsArm:
     def fit(self, task: Task) -> LinearRowsArm:
         """Keep the anchors' rows, choose, and factorise their products."""
         self._anchors = _sampled(task)
-        self._target = task.train.user_items[self._anchors.target]
         source = task.source.user_items
-        self._rows = {False: source, True: unit_rows(source)}
+        target = task.train.user_items[self._anchors.target]
+        kernels = {
+            "raw": _Kernel.of(source, self._anchors.source),
+            "unit length": _Kernel.of(unit_rows(source), self._anchors.source),
+        }
         fewest = min(task.shots)
         chosen = replace(task, shots=(fewest,)).choose(
-            (_Setting(*setting) for setting in product(RIDGES, self._rows)),
-            lambda setting, people, _: self._regression(setting)(people),
+            product(kernels, RIDGES),
+            lambda setting, people, _: kernels[setting[0]].ridge(setting[1], target).scorer(people),
         )
-        self._chosen = chosen[fewest]
-        self._predict = self._regression(self._chosen)
+        rows, ridge = self._chosen = chosen[fewest]
+        self._regression = kernels[rows].ridge(ridge, target)
         return self
 
     def scorer(self, source: NDArray[np.int64], history: sp.csr_matrix, shots: int) -> Scorer:
         """Predict target rows from source rows, whatever has come back by now."""
-        return self._predict(source)
+        return self._regression.scorer(source)
 
     def settings(self) -> dict[str, Any]:
-        """Ridge, length of source rows, and how many anchors were used."""
-        return {**self._chosen._asdict(), "anchors": len(self._anchors)}
+        """Length of source rows, ridge, and how many anchors were used."""
+        rows, ridge = self._chosen
+        return {"source_rows": rows, "ridge": ridge, "anchors": len(self._anchors)}
 
-    def _regression(self, setting: _Setting) -> Callable[[NDArray[np.int64]], Scorer]:
-        """Factorise ``k(S, S) + lambda v I``; gives the scores of people by their source rows."""
-        rows = self._rows[setting.unit_length]
-        anchors = rows[self._anchors.source]
-        kernel = (anchors @ anchors.T).toarray()
-        size = kernel.diagonal().mean()
-        kernel += size
-        kernel[np.diag_indices_from(kernel)] += setting.ridge * size
+
+@dataclass(frozen=True, eq=False)
+class _Kernel:
+    """Source rows `rows`, those of the anchors S, ``products`` = k(S, S), and v."""
+
+    rows: sp.csr_matrix
+    anchors: sp.csr_matrix
+    products: Floats
+    size: np.float32
+
+    @classmethod
+    def of(cls, rows: sp.csr_matrix, anchors: NDArray[np.int64]) -> _Kernel:
+        s = rows[anchors]
+        products = (s @ s.T).toarray()
+        size = products.diagonal().mean()
+        return cls(rows, s, products + size, size)
+
+    def between(self, people: NDArray[np.int64]) -> Floats:
+        """``k(S, people)``, (n_anchors, n_people)."""
+        similar: Floats = (self.anchors @ self.rows[people].T).toarray() + self.size
+        return similar
+
+    def ridge(self, ridge: float, target: sp.csr_matrix) -> _Regression:
+        """Factorise ``k(S, S) + lambda v I``."""
+        shifted = self.products.copy()
+        shifted[np.diag_indices_from(shifted)] += ridge * self.size
         with one_blas_thread():  # symmetric, and transposed in the layout of LAPACK: no copy
-            factor = scipy.linalg.cho_factor(kernel.T, overwrite_a=True, check_finite=False)
+            factor = scipy.linalg.cho_factor(shifted.T, overwrite_a=True, check_finite=False)
+        return _Regression(self, factor, target)
 
-        def scores(people: NDArray[np.int64]) -> Floats:
-            predicted = np.empty((len(people), self._target.shape[1]), np.float32)
-            for begin in range(0, len(people), PEOPLE_AT_ONCE):
-                part = slice(begin, begin + PEOPLE_AT_ONCE)
-                similar = (anchors @ rows[people[part]].T).toarray() + size  # (n, n_people)
-                with one_blas_thread():
-                    dual = scipy.linalg.cho_solve(factor, similar, check_finite=False)
-                predicted[part] = np.ascontiguousarray(dual.T) @ self._target
-            return predicted
 
-        return lambda people: lambda block: scores(people[block])
+@dataclass(frozen=True, eq=False)
+class _Regression:
+    """A kernel, the Cholesky factor of its products with the ridge, and the anchors' targets."""
+
+    kernel: _Kernel
+    factor: tuple[Floats, bool]
+    target: sp.csr_matrix
+
+    def scorer(self, people: NDArray[np.int64]) -> Scorer:
+        """Predicted target rows."""
+        return lambda block: self.predict(people[block])
+
+    def predict(self, people: NDArray[np.int64]) -> Floats:
+        """Target rows (n_people, n_target_columns) of people by their source row numbers."""
+        predicted = np.empty((len(people), self.target.shape[1]), np.float32)
+        for begin in range(0, len(people), PEOPLE_AT_ONCE):
+            part = slice(begin, begin + PEOPLE_AT_ONCE)
+            similar = self.kernel.between(people[part])
+            with one_blas_thread():
+                dual = scipy.linalg.cho_solve(self.factor, similar, check_finite=False)
+            predicted[part] = np.ascontiguousarray(dual.T) @ self.target
+        return predicted
 
 
 def _sampled(task: Task) -> Anchors:
