@@ -1,0 +1,108 @@
+"""All arms on six real pairs of catalogs, three seeds each: the numbers of the README.
+
+    python benchmarks/reference.py --data ../shared/data
+
+writes `benchmarks/results/reference.json`. A pair and seed that is already there with the same
+commit is not run again. Interactions come back in random order here, so that pairs with and
+without timestamps are measured alike. The README's table is written by `readme_table.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from coldstart.datasets import read_interactions
+from coldstart.evaluation import evaluate
+
+RESULTS = Path(__file__).parent / "results" / "reference.json"
+PAIRS = {
+    "amazon Food -> Kitchen": ("amazon", "Food", "Kitchen", "users", 64),
+    "amazon Kitchen -> Electronics": ("amazon", "Kitchen", "Electronics", "users", 64),
+    "douban music -> book": ("douban", "music", "book", "users", 64),
+    "epinions cat03 -> cat04": ("epinions", "cat03", "cat04", "users", 64),
+    "yelp Restaurants -> Nightlife": ("yelp", "Restaurants", "Nightlife", "users", 64),
+    "xmrec uk -> de": ("xmrec", "uk", "de", "items", 256),
+}
+SHOTS = (0, 1, 2, 5)
+KEPT = ("settings", "versions", "python", "train", "eligible", "test", "validation")
+
+
+def main() -> None:
+    """Run what is missing and write the file after every run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--pairs", nargs="*", default=list(PAIRS), choices=list(PAIRS))
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    options = parser.parse_args()
+    study = _header()
+    if RESULTS.exists():
+        old = json.loads(RESULTS.read_text())
+        if old["commit"] == study["commit"]:
+            study["runs"] = old["runs"]
+    done = {(run["pair"], run["seed"]) for run in study["runs"]}
+    for seed in options.seeds:
+        for pair in options.pairs:
+            if (pair, seed) not in done:
+                study["runs"].append(_run(options.data, pair, seed))
+                RESULTS.write_text(json.dumps(study, indent=1) + "\n")
+
+
+def _run(data: Path, pair: str, seed: int) -> dict[str, Any]:
+    name, source, target, side, factors = PAIRS[pair]
+    file = data / name / "interactions.csv.gz"
+    began = time.perf_counter()
+    results = evaluate(
+        read_interactions(f"{file}#{source}"),
+        read_interactions(f"{file}#{target}"),
+        side=side,
+        shots=SHOTS,
+        factors=factors,
+        rng=seed,
+        order="random",
+    )
+    print(f"{pair}, seed {seed}, {time.perf_counter() - began:.0f} s", file=sys.stderr)
+    print(results, file=sys.stderr, flush=True)
+    values = results.to_json()
+    return {
+        "pair": pair,
+        "seed": seed,
+        "side": side,
+        "factors": factors,
+        "config": {key: values["config"][key] for key in KEPT},
+        "rows": values["rows"],
+        "comparisons": [row for row in values["comparisons"] if row["metric"] == "ndcg"],
+        "timings": values["timings"],
+    }
+
+
+def _header() -> dict[str, Any]:
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    return {
+        "commit": commit,
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "cpu": _cpu(),
+        "python": platform.python_version(),
+        "runs": [],
+    }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+if __name__ == "__main__":
+    main()
