@@ -86,7 +86,8 @@ def anchor_arrays(
     s, t = embeddings(source, "source"), embeddings(target, "target")
     if len(s) != len(t):
         raise ValueError(
-            f"source has {len(s)} rows but target has {len(t)}: pass the anchors of both in the same order"
+            f"source has {len(s)} rows but target has {len(t)}: "
+            "pass the anchors of both in the same order"
         )
     w = np.ones(len(s)) if weight is None else np.asarray(weight, np.float64)
     if w.shape != (len(s),):

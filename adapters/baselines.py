@@ -29,7 +29,8 @@ class MeanAdapter:
     Examples
     --------
     >>> import numpy as np
-    >>> adapter = MeanAdapter().fit(np.zeros((3, 5)), np.array([[1.0, 0.0], [3.0, 2.0], [2.0, 1.0]]))
+    >>> target = np.array([[1.0, 0.0], [3.0, 2.0], [2.0, 1.0]])
+    >>> adapter = MeanAdapter().fit(np.zeros((3, 5)), target)
     >>> adapter.predict(np.zeros((2, 5))).mean
     array([[2., 1.],
            [2., 1.]])

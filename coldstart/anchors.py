@@ -45,14 +45,16 @@ def find_anchors(
     """
     if len(source) and len(target) and source.kind != target.kind:
         raise DataError(
-            f"{side} ids are {_described(source)} in the source but {_described(target)} in the target, so none "
-            "match: convert one of them, for example with str"
+            f"{side} ids are {_described(source)} in the source but "
+            f"{_described(target)} in the target, so none match: "
+            "convert one of them, for example with str"
         )
     rows = target.rows(source.ids, missing="mask")
     found = np.flatnonzero(rows >= 0)
     if needed and not len(found):
         raise AnchorError(
-            f"source and target have no {side} in common: {len(source)} in the source ({_example(source)}), "
+            f"source and target have no {side} in common: "
+            f"{len(source)} in the source ({_example(source)}), "
             f"{len(target)} in the target ({_example(target)}); check that both use the same ids, "
             "or use MeanAdapter, which needs none"
         )

@@ -1,4 +1,4 @@
-"""Measure arms on people who lost their target rows: full ranking, intervals, paired comparisons."""
+"""Measure arms on people who lost their target rows: full ranking, intervals, paired tests."""
 
 from __future__ import annotations
 
@@ -203,12 +203,16 @@ def _comparisons(
     corrected = holm(p)
     return [
         Comparison(
-            one.arm.name,
-            baseline.arm.name,
-            shots,
-            name,
-            task.n,
-            *map(float, (difference, low[place], high[place], p[place], corrected[place])),
+            arm=one.arm.name,
+            baseline=baseline.arm.name,
+            shots=shots,
+            metric=name,
+            n=task.n,
+            difference=difference,
+            ci_low=float(low[place]),
+            ci_high=float(high[place]),
+            p=float(p[place]),
+            p_holm=float(corrected[place]),
             users=len(reference),
         )
         for place, (one, difference) in enumerate(zip(others, _means(differences), strict=True))

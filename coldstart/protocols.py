@@ -48,7 +48,7 @@ class Cold:
     order: Order = "auto"
 
     def split(self, source: Interactions, target: Interactions, *, side: str, seed: int) -> Split:
-        """Split by `seed` alone: the same people whatever the machine and the order of the files."""
+        """Split by `seed` alone: the same people on every machine, in whatever order files are."""
         self._check()
         anchors = find_anchors(source.users, target.users, side=side)
         sizes = [
@@ -61,8 +61,9 @@ class Cold:
         counts = [int(share * len(eligible)) for share in (self.test_share, self.validation_share)]
         if min(counts) < 2:
             raise AnchorError(
-                f"{len(eligible)} of {len(anchors)} common {side} have at least {self.active} interactions on both "
-                f"sides, which leaves {min(counts)} to test or to tune on: at least 2 are needed"
+                f"{len(eligible)} of {len(anchors)} common {side} have at least {self.active} "
+                f"interactions on both sides, which leaves {min(counts)} to test or to tune on: "
+                "at least 2 are needed"
             )
         rng = np.random.default_rng(seed)
         drawn = eligible[rng.permutation(len(eligible))[: sum(counts)]]
@@ -80,9 +81,7 @@ class Cold:
             if not 0 < share < 1:
                 raise ValueError(f"{name} must be between 0 and 1, got {share!r}")
         if self.test_share + self.validation_share > 0.9:
-            raise ValueError(
-                "test_share and validation_share must leave a tenth of the anchors to learn from"
-            )
+            raise ValueError("test_share and validation_share must leave a tenth of the anchors")
         if self.order not in ("auto", "time", "random"):
             raise ValueError(f'order must be "auto", "time" or "random", got {self.order!r}')
 
@@ -121,7 +120,7 @@ def task_of(
 
 
 def _part(held: HeldOut, part: slice) -> HeldOut:
-    """Some of the held-out rows; what they dropped is counted by the entries of their rows alone."""
+    """Some of the held-out rows, with their own share of what was dropped."""
     begin, end, _ = part.indices(len(held))
     entries = slice(held.matrix.indptr[begin], held.matrix.indptr[end])
     dropped: NDArray[np.int64] = held.dropped[begin:end]

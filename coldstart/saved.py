@@ -72,7 +72,7 @@ class Fitted:
             ids = Vocabulary(arrays["mapped_ids"]), Vocabulary(arrays["other_ids"])
             rows, columns = arrays["mapped_factors"], arrays["other_factors"]
             belief = Belief(
-                Prior(**{name: arrays.get(f"prior_{name}") for name in _PRIOR}),
+                _prior(arrays),
                 arrays["mapped"],
                 Strength.from_json(values["strength"]),
                 Strength.from_json(values["null"]),
@@ -88,6 +88,13 @@ class Fitted:
 
 
 _PRIOR = ("mean", "precision", "shared", "origin")
+
+
+def _prior(arrays: Arrays) -> Prior:
+    mean, precision, shared, origin = (arrays.get(f"prior_{name}") for name in _PRIOR)
+    if mean is None or precision is None:
+        raise KeyError("prior_mean or prior_precision")
+    return Prior(mean, precision, shared=shared, origin=origin)
 
 
 def adapter_to_json(adapter: Any) -> dict[str, Any] | None:

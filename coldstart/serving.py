@@ -197,7 +197,8 @@ def answer(
         block_scores[unknown[block]] = popularity
         seen = query.merged(rows[block], news[block])
         found[block], scores[block] = top_n(block_scores, n, seen=seen, num_threads=num_threads)
-    named = np.append(catalog.ids.ids.astype(object), None)  # -1, the padding, is the last
+    named = np.empty(len(catalog.ids) + 1, object)  # the last is None: -1, the padding
+    named[:-1] = catalog.ids.ids
     return named[found], scores
 
 
@@ -207,7 +208,8 @@ def _history_matrix(
     strangers = set(history) - set(ids)
     if strangers:
         raise ValueError(
-            f"history names {len(strangers)} ids that were not asked for, for example {min(strangers, key=str)!r}"
+            f"history names {len(strangers)} ids that were not asked for, "
+            f"for example {min(strangers, key=str)!r}"
         )
     indptr, indices = [0], []
     for key in ids:

@@ -67,9 +67,8 @@ class Space:
     @property
     def active(self) -> NDArray[np.bool_]:
         """Rows (n,) with at least one interaction, or with an embedding that is not zero."""
-        if self.matrix is not None:
-            return np.diff(self.matrix.indptr) > 0
-        return self.rows.any(axis=1)
+        counts = self.counts
+        return np.any(self.rows, axis=1) if counts is None else counts > 0
 
     @property
     def counts(self) -> NDArray[np.int64] | None:

@@ -29,6 +29,13 @@ class Gain:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return (
+            f"At {self.shots} shots: NDCG@10 {self.warm:.4f} against {self.baseline:.4f} without a "
+            f"source ({self.baseline_name}), difference {self.warm - self.baseline:+.4f} "
+            f"[{self.low:+.4f}, {self.high:+.4f}], {self.people} held-out"
+        )
+
 
 @dataclass(frozen=True)
 class TransferReport:
@@ -64,22 +71,25 @@ class TransferReport:
         warnings = []
         if anchors < source[1]:
             warnings.append(
-                f"{anchors} anchors are fewer than the {source[1]} source factors: the map is mostly its prior"
+                f"{anchors} anchors are fewer than the {source[1]} source factors: "
+                "the map is mostly its prior"
             )
         if chosen and found is None:
             warnings.append(
                 "too few anchors to hold any out: the strength is the adapter's own, untested"
             )
         return cls(
-            side,
-            _described(adapter),
-            *source,
-            *target,
-            anchors,
-            moved,
-            strength,
-            _gains(found) if found else (),
-            tuple(warnings),
+            side=side,
+            adapter=_described(adapter),
+            source_rows=source[0],
+            source_width=source[1],
+            target_rows=target[0],
+            target_width=target[1],
+            anchors=anchors,
+            moved=moved,
+            strength=strength,
+            gains=_gains(found) if found else (),
+            warnings=tuple(warnings),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -97,24 +107,25 @@ class TransferReport:
         return cls(**{**values, **parts})
 
     def __str__(self) -> str:
-        s = self.strength
         lines = [
-            f"Moved {self.moved} of {self.source_rows} source {self.side} ({self.source_width} factors) into a target of "
-            f"{self.target_rows} {self.side} ({self.target_width} factors), learned from {self.anchors} anchors.",
-            f"Adapter: {self.adapter}; ridge around zero {s.regularization:g}.",
-        ]
-        lines += [
-            f"From {k} interactions on: {centre:g} of the way from the mean, precision times {temper:g}."
-            for k, centre, temper in zip(s.shots, s.centre, s.temper, strict=True)
-        ]
-        lines += [
-            f"At {g.shots} shots, {g.people} held-out {self.side}: NDCG@10 {g.warm:.4f} against {g.baseline:.4f} without "
-            f"a source ({g.baseline_name}); difference {g.warm - g.baseline:+.4f} [{g.low:+.4f}, {g.high:+.4f}]."
-            for g in self.gains
+            f"Moved {self.moved} of {self.source_rows} source {self.side} "
+            f"({self.source_width} factors) into a target of {self.target_rows} {self.side} "
+            f"({self.target_width} factors), learned from {self.anchors} anchors.",
+            f"Adapter: {self.adapter}; ridge around zero {self.strength.regularization:g}.",
+            *_pulls(self.strength),
+            *(f"{gain} {self.side}." for gain in self.gains),
         ]
         if self.gains:
             lines.append("These people also chose the strength: expect a little less of new ones.")
         return "\n".join([*lines, *(f"Warning: {warning}." for warning in self.warnings)])
+
+
+def _pulls(s: Strength) -> list[str]:
+    return [
+        f"From {k} interactions on: {centre:g} of the way from the mean, "
+        f"precision times {temper:g}."
+        for k, centre, temper in zip(s.shots, s.centre, s.temper, strict=True)
+    ]
 
 
 def _described(adapter: Any) -> str:

@@ -1,4 +1,4 @@
-"""The front door: a target model, an adapter, and how strongly the one is pulled toward the other."""
+"""The front door: a target model, an adapter, and how strongly the adapter pulls."""
 
 from __future__ import annotations
 
@@ -324,7 +324,7 @@ class WarmStart:
         return Strength(temper=(float(self.strength),), regularization=ridge), plain
 
     def _belief(self, ids: Vocabulary, origin: Space, space: Space, found: Search | None) -> Belief:
-        """Priors of every id of either catalog, target ids first, and of an unknown id at the end."""
+        """Priors of every id of either catalog, target ids first; that of an unknown id is last."""
         rows = origin.ids.rows(ids.ids, missing="mask")
         mapped = np.append((rows >= 0) & origin.active[rows], False)
         said = predict(self.adapter_, origin, rows[mapped[:-1]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from coldstart.adapters import ADAPTERS
 
@@ -25,7 +26,7 @@ ARMS: dict[str, Callable[[], Arm]] = {
     "neighbours": NeighboursArm,
     "linear-rows": LinearRowsArm,
     "joint": JointArm,
-    **{f"warm:{name}": lambda name=name: WarmArm(name) for name in ADAPTERS},
+    **{f"warm:{name}": partial(WarmArm, name) for name in ADAPTERS},
 }
 
 

@@ -1,4 +1,4 @@
-"""A warm start: whatever `WarmStart` makes of an adapter, with its own choices made inside `fit`."""
+"""A warm start: what `WarmStart` makes of an adapter, every choice made inside its `fit`."""
 
 from __future__ import annotations
 
