@@ -41,7 +41,7 @@ def run_blocks(
             for start, stop in blocks:
                 work(start, stop)
             return
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(threads, initializer=_BLAS_LIMIT.apply) as pool:
             list(pool.map(lambda limits: work(*limits), blocks))
 
 
@@ -51,25 +51,42 @@ class _BlasLimit:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._holders = 0
-        self._controller: Any = None
-        self._limit: Any = None
+        self._libraries: list[Any] = []
+        self._before: list[int] = []
 
     def acquire(self) -> None:
         with self._lock:
             if self._holders == 0:
-                if self._controller is None:
-                    import scipy.linalg  # noqa: F401  (compiled code calls its BLAS: load it first)
-                    from threadpoolctl import ThreadpoolController
-
-                    self._controller = ThreadpoolController()
-                self._limit = self._controller.limit(limits=1, user_api="blas")
+                self._libraries = self._libraries or _blas_libraries()
+                self._before = [library.get_num_threads() for library in self._libraries]
+                self._set([1] * len(self._libraries))
             self._holders += 1
+
+    def apply(self) -> None:
+        """Set the limit in this thread too: where BLAS is built on OpenMP each has its own."""
+        with self._lock:
+            self._set([1] * len(self._libraries))
 
     def release(self) -> None:
         with self._lock:
             self._holders -= 1
             if self._holders == 0:
-                self._limit.restore_original_limits()
+                self._set(self._before)
+
+    def _set(self, numbers: list[int]) -> None:
+        for library, number in zip(self._libraries, numbers, strict=True):
+            # threadpoolctl 3.8 obeys one thread and ignores all others, until told to forget it
+            forget = getattr(library, "clear_controlling_thread", lambda **_: None)
+            forget(force=True)
+            library.set_num_threads(number)
+            forget(force=True)
+
+
+def _blas_libraries() -> list[Any]:
+    import scipy.linalg  # noqa: F401  (compiled code calls its BLAS: load it first)
+    from threadpoolctl import ThreadpoolController
+
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
 
 
 _BLAS_LIMIT = _BlasLimit()
