@@ -62,8 +62,9 @@ class Results:
         Settings, sizes, versions, what was dropped, and what every arm chose.
     rows : tuple of Row
     comparisons : tuple of Comparison
-    timings : dict of str to float
-        Seconds, per arm: ``fit`` (its choices included) and ``predict``.
+    timings : dict of str to dict
+        Seconds of every arm: ``fit`` (its choices included) and ``predict``. What arms share, such
+        as plain ALS of the target, is in those of the first of them.
     """
 
     config: Mapping[str, Any]
@@ -85,42 +86,57 @@ class Results:
         """Write ``results.json`` into `folder`, which is made; an older file is replaced at once,
         or not at all.
         """
+        text = json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n"
         path = Path(folder) / "results.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name("results.json.unfinished")
-        unfinished.write_text(json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n")
-        os.replace(unfinished, path)
+        try:
+            unfinished.write_text(text, encoding="utf-8")
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
         return path
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Results:
-        """Read a ``results.json``."""
+        """Read a ``results.json``.
+
+        Raises
+        ------
+        ArtefactError
+            When there is none, or it is damaged or of another schema.
+        """
         try:
-            values = json.loads(Path(path).read_text())
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
             if values["schema"] != SCHEMA:
                 raise ArtefactError(
-                    f"{path} has schema {values['schema']}, this version reads {SCHEMA}"
+                    f"{path} has schema {values['schema']}, this version of coldstart reads "
+                    f"{SCHEMA}: take the version that wrote it"
                 )
             rows = tuple(Row(**_numbers(row)) for row in values["rows"])
             comparisons = tuple(Comparison(**_numbers(row)) for row in values["comparisons"])
             return cls(values["config"], rows, comparisons, values["timings"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except KeyError as error:
+            raise ArtefactError(f"{path} holds no results: it lacks {error}") from None
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ArtefactError(f"cannot read results from {path}: {error}") from None
 
     def value(self, arm: str, shots: int, metric: str | None = None) -> Row:
         """The row of one arm, number of shots and metric (the main one by default)."""
         wanted = arm, shots, metric or self.config["metric"]
-        for row in self.rows:
-            if (row.arm, row.shots, row.metric) == wanted:
-                return row
-        raise ValueError(f"no row for {wanted}")
+        rows = {(row.arm, row.shots, row.metric): row for row in self.rows}
+        if wanted not in rows:
+            known = (", ".join(map(str, dict.fromkeys(part))) for part in zip(*rows, strict=True))
+            raise ValueError(f"no row for {wanted}: known are {'; '.join(known)}")
+        return rows[wanted]
 
     def table(self, metric: str | None = None) -> str:
         """Means in percent with their intervals, one line per arm."""
         metric = metric or self.config["metric"]
         arms = list(dict.fromkeys(row.arm for row in self.rows))
         shots = sorted({row.shots for row in self.rows})
-        cells = [[f"{metric}@{self.config['n']} in %", *(f"{k} shots" for k in shots)]]
+        columns = ["1 shot" if k == 1 else f"{k} shots" for k in shots]
+        cells = [[f"{metric}@{self.config['n']} in %", *columns]]
         for arm in arms:
             found = [self.value(arm, k, metric) for k in shots]
             cells.append([arm, *(_cell(row) for row in found)])
@@ -142,13 +158,13 @@ def _cell(row: Row) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """NaN and infinity as None, tuples as lists, keys as strings, numpy numbers as Python's."""
+    """NaN and infinity as None, tuples and arrays as lists, keys as strings."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if hasattr(value, "item"):
-        value = value.item()
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
