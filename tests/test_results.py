@@ -143,7 +143,7 @@ def test_a_missing_file_and_bytes_that_are_no_text_are_refused(tmp_path):
     with pytest.raises(ArtefactError, match=r"nowhere.json.*No such file"):
         Results.load(tmp_path / "nowhere.json")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ArtefactError, match="cannot read results from .*binary"):
+    with pytest.raises(ArtefactError, match=r"cannot read results from .*binary"):
         Results.load(tmp_path / "binary")
 
 
