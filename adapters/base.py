@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from coldstart.prior import Prior
 
-__all__ = ["Adapter", "AnchorContext", "Tunable", "anchor_arrays"]
+__all__ = ["Adapter", "AnchorContext", "Tunable", "anchor_arrays", "check_fitted", "embeddings"]
 
 Array = NDArray[np.float64]
 
@@ -98,6 +98,14 @@ def anchor_arrays(
     if len(w) and total == 0:
         raise ValueError("all weights are 0: no anchor is left")
     return s, t, w * (len(w) / total if len(w) else 1.0)
+
+
+def check_fitted(adapter: Adapter, learned: str) -> None:
+    """Raise where `adapter` has not yet `learned` the attribute of that name."""
+    if not hasattr(adapter, learned):
+        raise ValueError(
+            f"this {type(adapter).__name__} is not fitted: call fit(source, target) first"
+        )
 
 
 def embeddings(values: ArrayLike, name: str, width: int | None = None) -> Array:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from coldstart.prior import Prior
 
-from .base import AnchorContext, anchor_arrays, embeddings
+from .base import AnchorContext, anchor_arrays, check_fitted, embeddings
 
 __all__ = ["MeanAdapter"]
 
@@ -72,6 +72,7 @@ class MeanAdapter:
 
     def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
         """The same Gaussian for each of the m rows of `source` (m, d_source)."""
+        check_fitted(self, "mean_")
         n = len(embeddings(source, "source", self._source_width))
         mean = np.tile(self.mean_, (n, 1))
         return Prior(mean, shared=np.linalg.inv(self.covariance_), origin=self.mean_)

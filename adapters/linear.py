@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from coldstart.errors import AnchorError
 from coldstart.prior import Prior
 
-from .base import AnchorContext, anchor_arrays, embeddings
+from .base import AnchorContext, anchor_arrays, check_fitted, embeddings
 from .baselines import sphere
 
 __all__ = ["RidgeAdapter"]
@@ -104,7 +104,7 @@ class RidgeAdapter:
         ridges = CANDIDATE_RIDGES if self.ridge == "gcv" else (self.ridge,)
         normalized = (False, True) if self.normalize == "auto" else (self.normalize,)
         return [
-            RidgeAdapter(ridge, normalize=normalize, pseudo_anchors=self.pseudo_anchors)
+            type(self)(**{**self.get_params(), "ridge": ridge, "normalize": normalize})
             for normalize, ridge in product(normalized, ridges)
         ]
 
@@ -161,6 +161,7 @@ class RidgeAdapter:
         """The predictive distribution for `source` (m, d_source): a mean per row, one shared
         precision shape.
         """
+        check_fitted(self, "coef_")
         s = _scaled(embeddings(source, "source", len(self.source_mean_)), self.normalize_)
         s = s - self.source_mean_
         uncertain = 1 + 1 / (self.pseudo_anchors + self.n_anchors_)
@@ -173,7 +174,7 @@ class RidgeAdapter:
         )
 
     def _check_settings(self) -> None:
-        if self.ridge != "gcv" and not (np.isfinite(self.ridge) and self.ridge > 0):
+        if self.ridge != "gcv" and (isinstance(self.ridge, str) or not 0 < self.ridge < np.inf):
             raise ValueError(f'ridge must be "gcv" or a positive number, got {self.ridge!r}')
         if self.normalize not in (True, False, "auto"):
             raise ValueError(f'normalize must be True, False or "auto", got {self.normalize!r}')

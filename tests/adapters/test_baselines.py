@@ -1,0 +1,74 @@
+"""MeanAdapter is the Gaussian of all target rows, wherever it learns of them."""
+
+import numpy as np
+import pytest
+
+from coldstart.adapters import AnchorContext, MeanAdapter
+
+N, D_SOURCE, D = 30, 5, 3
+
+
+@pytest.fixture
+def source():
+    return np.random.default_rng(0).normal(size=(N, D_SOURCE))
+
+
+@pytest.fixture
+def target():
+    rng = np.random.default_rng(1)
+    return rng.normal(size=(N, D)) @ rng.normal(size=(D, D)) + rng.normal(size=D)
+
+
+def test_everybody_gets_the_mean_of_the_target_rows(source, target):
+    prior = MeanAdapter().fit(source, target).predict(source[:7])
+    np.testing.assert_allclose(prior.mean, np.tile(target.mean(axis=0), (7, 1)), rtol=1e-12)
+
+
+def test_the_covariance_is_that_of_the_rows_and_one_observation_of_a_sphere(source, target):
+    adapter = MeanAdapter().fit(source, target)
+    own = np.cov(target.T, bias=True)
+    expected = (N * own + np.trace(own) / D * np.eye(D)) / (N + 1)
+    np.testing.assert_allclose(adapter.covariance_, expected, rtol=1e-12)
+    precision = adapter.predict(source[:1]).matrices()[0]
+    np.testing.assert_allclose(np.linalg.inv(precision), expected, rtol=1e-10)
+
+
+def test_weights_move_mean_and_covariance(source, target):
+    weight = np.linspace(0.2, 3, N)
+    adapter = MeanAdapter().fit(source, target, weight=weight)
+    mean = np.average(target, axis=0, weights=weight)
+    own = np.cov(target.T, bias=True, aweights=weight)
+    expected = (N * own + np.trace(own) / D * np.eye(D)) / (N + 1)
+    np.testing.assert_allclose(adapter.mean_, mean, rtol=1e-12)
+    np.testing.assert_allclose(adapter.covariance_, expected, rtol=1e-12)
+
+
+def test_moments_of_all_rows_come_before_those_of_the_anchors(source, target):
+    context = AnchorContext(mean=np.arange(3.0), covariance=np.diag([1.0, 2.0, 6.0]))
+    adapter = MeanAdapter().fit(source, target, context=context)
+    assert np.array_equal(adapter.mean_, np.arange(3.0))
+    expected = (N * np.diag([1.0, 2.0, 6.0]) + 3 * np.eye(3)) / (N + 1)
+    np.testing.assert_allclose(adapter.covariance_, expected, rtol=1e-12)
+
+
+def test_the_source_says_nothing(source, target):
+    adapter = MeanAdapter().fit(source, target)
+    ours, strangers = adapter.predict(source), adapter.predict(100 + source)
+    assert np.array_equal(ours.mean, strangers.mean)
+    assert np.array_equal(ours.matrices(), strangers.matrices())
+
+
+def test_there_is_nothing_to_centre(source, target):
+    prior = MeanAdapter().fit(source, target).predict(source[:4])
+    assert np.array_equal(prior.centre(0.0).mean, prior.mean)
+
+
+def test_a_single_row_is_known_as_well_as_one_observation_of_the_unit_sphere(source, target):
+    adapter = MeanAdapter().fit(source[:1], target[:1])
+    np.testing.assert_allclose(adapter.covariance_, np.eye(D) / 2, rtol=1e-12)
+
+
+def test_without_rows_and_without_a_mean_it_says_what_it_needs():
+    message = "MeanAdapter needs target rows, or a context with the mean of all target rows"
+    with pytest.raises(ValueError, match=message):
+        MeanAdapter().fit(np.empty((0, D_SOURCE)), np.empty((0, D)))
