@@ -45,7 +45,7 @@ def find_anchors(
     """
     if len(source) and len(target) and source.kind != target.kind:
         raise DataError(
-            f"{side} ids are {_described(source)} in the source but "
+            f"{side.removesuffix('s')} ids are {_described(source)} in the source but "
             f"{_described(target)} in the target, so none match: "
             "convert one of them, for example with str"
         )

@@ -244,7 +244,7 @@ class TestNormalising:
 
 class TestCalibration:
     def errors(self, n):
-        """Mean square (d, d) of errors on 100 new rows in each of 60 worlds, and what was stated."""
+        """Mean square (d, d) of errors on 100 new rows in each of 60 worlds, and as stated."""
         root = np.array([[1.0, 0, 0, 0], [0.8, 0.7, 0, 0], [0, 0.3, 1.2, 0], [0.1, 0, 0, 0.8]])
         made = stated = np.zeros((D, D))
         for seed in range(60):
