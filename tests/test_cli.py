@@ -196,6 +196,17 @@ class TestEvaluate:
         assert (config["shots"], config["seed"]) == ([0, 2], 5)
         assert config["arms"] == ["popularity", "mean-prior"]
 
+    def test_where_nobody_has_anything_left_to_find_the_file_has_null_and_the_table_a_dash(
+        self, both, tmp_path
+    ):
+        arms = ["--arms=popularity,mean-prior", "--shots=500"]
+        shown = succeed("evaluate", *both, *arms, "--out", tmp_path)
+        rows = json.loads((tmp_path / "results.json").read_text())["rows"]
+        assert all(row["mean"] is None for row in rows if row["metric"] == "ndcg")
+        lines = [line.split() for line in shown.splitlines()]
+        assert ["popularity", "-"] in lines
+        assert any(words[:1] == ["500"] and words[-2:] == ["-", "-"] for words in lines)
+
     def test_columns_can_be_named(self, log, tmp_path):
         frame = pl.read_csv(log).rename({"user": "who", "item": "what", "domain": "shop"})
         path = tmp_path / "log.tsv"
