@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from coldstart.arms import Arm, People, Task, make_arm
+from coldstart.arms import Arm, People, Task, make_arms
 from coldstart.heldout import Order, Ranked
 from coldstart.interactions import Interactions
 from coldstart.metrics import METRICS, coverage
@@ -91,14 +92,17 @@ def evaluate(
     Raises
     ------
     ValueError
-        For an unknown arm, metric or protocol, or shares and shots out of range.
+        For an unknown arm, metric or protocol, arms of the same name, or numbers out of range.
+    TypeError
+        When source or target are not interactions, or something among `arms` is no arm.
     AnchorError
         When too few people are in both catalogs.
     """
-    shots = _checked(side, protocol, shots, metric, n)
-    chosen = [make_arm(arm) if isinstance(arm, str) else arm for arm in arms]
-    if side == "items":
-        source, target = source.T, target.T
+    _check_names(side, protocol, metric)
+    _check_whole(1, factors=factors, n=n)
+    _check_whole(0, rng=rng, num_threads=num_threads)
+    shots, chosen = _ascending(shots), make_arms(arms)
+    source, target = _swapped_for(side, source, target)
     rule = PROTOCOLS[protocol](test_share, validation_share, order=order)
     split = rule.split(source, target, side=side, seed=rng)
     task = task_of(
@@ -144,10 +148,9 @@ def _measure(arm: Arm, task: Task, test: People) -> _Measured:
     predicted = time.perf_counter()
     validation = {}
     if not arm.uses_source:  # one of them is what the others are compared with
-        function = metric_named(task.metric)
         for k in task.shots:
-            tuned = _ranked(arm, task, task.validation, k)
-            validation[k] = float(np.nanmean(function(tuned.hits, tuned.relevant)))
+            scores = arm.scorer(task.validation.source, task.validation.held.history(k), k)
+            validation[k] = task.mean_quality(scores, task.validation, k)
     return _Measured(
         arm, ranked, validation, {"fit": fitted - began, "predict": predicted - fitted}
     )
@@ -233,7 +236,7 @@ def _config(
         "protocol": type(rule).__name__.lower(),
         "test_share": rule.test_share,
         "validation_share": rule.validation_share,
-        "order": "random" if target.timestamps is None else rule.order,
+        "order": "random" if target.timestamps is None or rule.order == "random" else "time",
         "shots": task.shots,
         "arms": [one.arm.name for one in measured],
         "uses_source": {one.arm.name: one.arm.uses_source for one in measured},
@@ -259,16 +262,31 @@ def _size(log: Interactions) -> dict[str, int]:
     return {"rows": rows, "columns": columns, "interactions": log.nnz, "repeated": log.repeated}
 
 
-def _checked(
-    side: str, protocol: str, shots: Sequence[int], metric_name: str, n: int
-) -> tuple[int, ...]:
+def _swapped_for(side: str, *logs: Interactions) -> Iterator[Interactions]:
+    """The logs, with those who are held out as their rows."""
+    for log in logs:
+        if not isinstance(log, Interactions):
+            raise TypeError(f"source and target must be Interactions, got {type(log).__name__}")
+        yield log.T if side == "items" else log
+
+
+def _check_names(side: str, protocol: str, metric: str) -> None:
     if side not in ("users", "items"):
         raise ValueError(f'side must be "users" or "items", got {side!r}')
     if protocol not in PROTOCOLS:
         raise ValueError(f"unknown protocol {protocol!r}: known are {', '.join(PROTOCOLS)}")
-    metric_named(metric_name)
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
-    if not shots or any(int(k) != k or k < 0 for k in shots):
-        raise ValueError(f"shots must be whole numbers of at least 0, got {list(shots)}")
-    return tuple(sorted({int(k) for k in shots}))
+    metric_named(metric)
+
+
+def _check_whole(least: int, **numbers: object) -> None:
+    for name, value in numbers.items():
+        if not isinstance(value, Integral) or int(value) < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+
+
+def _ascending(shots: Sequence[int]) -> tuple[int, ...]:
+    """The numbers of shots, each once."""
+    asked = list(shots) if isinstance(shots, Iterable) else []
+    if not asked or not all(isinstance(k, Integral) and k >= 0 for k in asked):
+        raise ValueError(f"shots must be whole numbers of at least 0, got {shots!r}: pass (0, 5)")
+    return tuple(sorted({int(k) for k in asked}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from coldstart.adapters import ADAPTERS
@@ -16,7 +16,7 @@ from .neighbours import NeighboursArm
 from .popularity import PopularityArm
 from .warm import WarmArm
 
-__all__ = ["ARMS", "Arm", "People", "Task", "make_arm"]
+__all__ = ["ARMS", "Arm", "People", "Task", "make_arm", "make_arms"]
 
 ARMS: dict[str, Callable[[], Arm]] = {
     "popularity": PopularityArm,
@@ -35,3 +35,20 @@ def make_arm(name: str) -> Arm:
     if name not in ARMS:
         raise ValueError(f"unknown arm {name!r}: known are {', '.join(ARMS)}")
     return ARMS[name]()
+
+
+def make_arms(arms: Sequence[str | Arm]) -> list[Arm]:
+    """New arms for names, and other arms as they are; results tell them apart by their names."""
+    if isinstance(arms, str):
+        raise TypeError(f"arms must be a sequence, got the string {arms!r}: pass [{arms!r}]")
+    made = [make_arm(arm) if isinstance(arm, str) else arm for arm in arms]
+    for arm in made:
+        if isinstance(arm, type) or not isinstance(arm, Arm):
+            raise TypeError(
+                "an arm is a name, or an object with name, uses_source, fit, scorer and settings, "
+                f"got {arm!r}"
+            )
+    names = [arm.name for arm in made]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"expected arms of different names, got {', '.join(names) or 'none'}")
+    return made

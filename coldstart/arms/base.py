@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
@@ -78,7 +78,7 @@ class Task:
     @cached_property
     def anchors(self) -> Anchors:
         """Rows with interactions in both the source and the training catalog."""
-        found = find_anchors(self.source.users, self.train.users, needed=False)
+        found = find_anchors(self.source.users, self.train.users, side=self.side, needed=False)
         sizes = np.diff(self.train.user_items.indptr)[found.target]
         return found.take(sizes > 0)
 
@@ -104,6 +104,12 @@ class Task:
         )
         return metric(self.metric)(ranked.hits, ranked.relevant)
 
+    def mean_quality(self, scores: Scorer, people: People, shots: int) -> float:
+        """Mean `quality` of the people with truth; NaN where nobody has any."""
+        quality = self.quality(scores, people, shots)
+        known = quality[~np.isnan(quality)]
+        return float(known.mean()) if len(known) else float("nan")
+
     def choose(
         self,
         settings: Iterable[Setting],
@@ -113,7 +119,7 @@ class Task:
         shots.
 
         `scorer(setting, source_rows, history)` gives the scores under one setting. The first of
-        equal settings wins.
+        equal settings wins, and of all of them where nobody has anything left to find.
         """
         settings = list(settings)
         people = self.validation
@@ -121,13 +127,14 @@ class Task:
         for k in self.shots:
             history = people.held.history(k)
             qualities = [
-                np.nanmean(self.quality(scorer(setting, people.source, history), people, k))
+                self.mean_quality(scorer(setting, people.source, history), people, k)
                 for setting in settings
             ]
             chosen[k] = settings[int(np.argmax(qualities))]
         return chosen
 
 
+@runtime_checkable
 class Arm(Protocol):
     """One way to serve people without target rows."""
 
