@@ -1,0 +1,99 @@
+"""The warm arm: the front door, fitted on the training log and asked for everybody at once."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from coldstart import PriorALS, WarmStart
+from coldstart.adapters import ADAPTERS, RidgeAdapter, named
+from coldstart.arms import make_arm
+from coldstart.arms.warm import WarmArm
+from coldstart.interactions import Interactions
+from coldstart.ranking import top_n
+
+N = 6
+
+
+def ones(matrix):
+    """The same entries, all of weight 1: histories of the front door have no other."""
+    return csr_matrix((np.ones_like(matrix.data), matrix.indices, matrix.indptr), matrix.shape)
+
+
+def unweighted(log):
+    return Interactions.from_csr(ones(log.user_items), users=log.users, items=log.items)
+
+
+@pytest.fixture(scope="module")
+def task(small):
+    source, train = unweighted(small.task.source), unweighted(small.task.train)
+    return replace(small.task, source=source, train=train)
+
+
+@pytest.fixture(scope="module", params=sorted(ADAPTERS))
+def adapter(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def arm(adapter, task):
+    return WarmArm(adapter).fit(task)
+
+
+@pytest.fixture(scope="module", params=["users", "items"])
+def warm(request, adapter, task):
+    """The front door, fitted as its users would; for items both logs are the other way round."""
+    side = request.param
+    logs = (task.source, task.train) if side == "users" else (task.source.T, task.train.T)
+    model = PriorALS(factors=task.factors, rng=task.seed)
+    return WarmStart(model, named(adapter), side=side, rng=task.seed).fit(*logs)
+
+
+@pytest.mark.parametrize("shots", [0, 2])
+def test_lists_and_scores_are_those_of_the_front_door(arm, warm, small, task, shots):
+    history = ones(small.test.held.history(shots))
+    people = task.source.users.ids[small.test.source].tolist()
+    items = task.train.items.ids
+    told = {
+        person: items[row.indices].tolist()
+        for person, row in zip(people, history, strict=True)
+        if row.nnz
+    }
+    ask = warm.recommend if warm.side == "users" else warm.audience
+    ids, scores = ask(people, n=N, history=told)
+    ours = arm.scorer(small.test.source, history, shots)(slice(0, len(people)))
+    columns, values = top_n(ours, N, seen=history)
+    assert np.array_equal(items[columns], ids)
+    np.testing.assert_allclose(values, scores, rtol=1e-5)  # products in float32
+
+
+def test_validation_people_are_not_even_looked_at(arm, task, small):
+    blind = WarmArm(arm.name.removeprefix("warm:")).fit(replace(task, validation=None))
+    assert np.array_equal(small.scores(blind, 2), small.scores(arm, 2))
+    assert blind.settings() == arm.settings()
+
+
+def test_settings_are_the_report_of_the_fit(arm, adapter, task):
+    settings = arm.settings()
+    assert settings["adapter"].startswith(f"{type(named(adapter)).__name__}(")
+    assert settings["anchors"] == len(task.anchors)
+    assert settings["target_rows"] == len(task.train.users)
+    assert {"strength", "gains", "warnings"} <= settings.keys()
+
+
+def test_the_name_tells_which_adapter_maps():
+    assert WarmArm("ridge").name == make_arm("warm:ridge").name == "warm:ridge"
+    assert isinstance(named("ridge"), RidgeAdapter)
+    assert WarmArm("ridge").uses_source
+
+
+def test_people_without_history_gain_over_the_mean_where_the_map_is_known(default):
+    task, people = default.task, default.test
+    quality = {
+        name: task.mean_quality(
+            make_arm(name).fit(task).scorer(people.source, people.held.history(0), 0), people, 0
+        )
+        for name in ("mean-prior", "warm:ridge")
+    }
+    assert quality["warm:ridge"] > 1.2 * quality["mean-prior"]
