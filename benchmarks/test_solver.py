@@ -69,10 +69,10 @@ def test_fit(benchmark, held_out, library, solver):
 def fold_in_by_loop(history, items, prior):
     """One dense solve per row: the equation as it is written."""
     gram = items.T @ items + SETTINGS["regularization"] * np.eye(FACTORS)
+    precision = prior.precision * prior.shared
     rows = np.empty((history.shape[0], FACTORS))
     for u in range(len(rows)):
         seen = items[history.indices[history.indptr[u] : history.indptr[u + 1]]]
-        precision = prior.precision * prior.shared
         left = gram + (SETTINGS["alpha"] - 1) * seen.T @ seen + precision
         rows[u] = np.linalg.solve(
             left, SETTINGS["alpha"] * seen.sum(axis=0) + precision @ prior.mean[u]
