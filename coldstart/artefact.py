@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from coldstart.errors import ArtefactError, DataError
 
-__all__ = ["FORMAT", "VERSION", "read_artefact", "write_artefact"]
+__all__ = ["FORMAT", "VERSION", "read_artefact", "replaceable_files", "write_artefact"]
 
 FORMAT = "coldstart"
 VERSION = 1
@@ -93,7 +93,7 @@ def write_artefact(
     parts = {name: _part(name, array) for name, array in arrays.items() if array is not None}
     text = _manifest_text(manifest, {name: entry for name, (entry, _) in parts.items()})
     try:
-        old = _replaceable_files(folder)
+        old = replaceable_files(folder)
         folder.mkdir(parents=True, exist_ok=True)
         _write_arrays(folder, list(parts.values()))
         _write_unfinished(folder / _MANIFEST, lambda file: file.write(text.encode()))
@@ -180,7 +180,7 @@ def _manifest_text(content: Mapping[str, Any], entries: Mapping[str, _Entry]) ->
     return json.dumps(whole, indent=1) + "\n"
 
 
-def _replaceable_files(folder: Path) -> set[str]:
+def replaceable_files(folder: Path) -> set[str]:
     """Name the files of the model that a save in `folder` replaces."""
     if not (folder / _MANIFEST).exists():
         return set()

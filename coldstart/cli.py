@@ -8,38 +8,26 @@ quick.
 
 from __future__ import annotations
 
-import math
-import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
-from coldstart.errors import ColdstartError, DataError, UnknownIdError
+from coldstart import lists, tables
+from coldstart.errors import ColdstartError
 
 if TYPE_CHECKING:
-    import polars as pl
-    from rich.table import Table
-
     from coldstart.interactions import Interactions
-    from coldstart.results import Comparison, Results, Row
-    from coldstart.vocabulary import Vocabulary
-    from coldstart.warmstart import WarmStart
 
 __all__ = ["app", "main"]
 
-IDS_AT_ONCE = 10_000  # served and written in one go, which bounds the memory
-
 _INTERRUPTED = 130
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
-_TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 
 Side = Literal["users", "items"]
 _SOURCE = typer.Option(metavar="PATH[#DOMAIN]", help="Log of the rich catalog: CSV, TSV, Parquet.")
@@ -155,7 +143,7 @@ def evaluate(
         num_threads=threads,
         show_progress=sys.stderr.isatty(),
     )
-    _show(results)
+    tables.show(results)
     if out is not None:
         files = {"source": source, "target": target}
         path = replace(results, config={**results.config, "files": files}).save(out)
@@ -184,10 +172,10 @@ def fit(
 
     from coldstart.adapters import named
     from coldstart.als import PriorALS
-    from coldstart.artefact import _replaceable_files
+    from coldstart.artefact import replaceable_files
     from coldstart.warmstart import WarmStart
 
-    _replaceable_files(out)
+    replaceable_files(out)
     warm = WarmStart(
         PriorALS(factors, rng=seed, num_threads=threads),
         named(adapter),
@@ -233,7 +221,8 @@ def recommend(
 ) -> None:
     """Rank the catalog for each of the ids, without what they have seen."""
     if out is not None:
-        _check_lists(out)
+        lists.check_place(out)
+        _check_folder(out.parent)
 
     from coldstart.datasets import read_interactions
     from coldstart.warmstart import WarmStart
@@ -242,19 +231,16 @@ def recommend(
     warm.num_threads = threads
     sides: tuple[Side, Side] = ("items", "users") if audience else ("users", "items")
     query, catalog = map(warm.ids, sides)
-    told: dict[Any, list[Any]] = {}
-    with _naming(ids):
-        found = _as_in(query, _read_ids(ids, item if audience else user))
-        wanted = list(dict.fromkeys(found))
+    wanted = lists.read_ids(ids, item if audience else user, query)
+    history_of: dict[Any, list[Any]] = {}
     if history is not None:
         log = read_interactions(history, user=user, item=item, domain=domain)
-        with _naming(history):
-            told = _histories(log.T if audience else log, query, catalog)
-            told = _of_those_asked(told, wanted, catalog, missing)
-    with _naming(ids):
-        strangers = [key for key in wanted if key not in query and not told.get(key)]
-        _report_unknown(strangers, len(wanted), "are served what is popular", missing)
-    _Lists(warm, sides, wanted, told, n, missing).write(out)
+        with lists.naming(history):
+            everybody = lists.histories(log.T if audience else log, query, catalog)
+            history_of = lists.of_those_asked(everybody, wanted, catalog, missing)
+    with lists.naming(ids):
+        lists.check_known(wanted, history_of, query, missing)
+    lists.Lists(warm, sides, wanted, history_of, n, missing).write(out)
 
 
 def _tell(note: str) -> None:
@@ -300,14 +286,6 @@ def _check_folder(folder: Path) -> None:
             part.rmdir()
 
 
-def _check_lists(path: Path) -> None:
-    if path.suffix.lower() not in (*_SEPARATORS, ".parquet"):
-        raise ValueError(f"--out: expected a file ending in .csv, .tsv or .parquet, got {path}")
-    if path.is_dir():
-        raise ColdstartError(f"cannot write {path}: there is a folder of that name")
-    _check_folder(path.parent)
-
-
 @dataclass(frozen=True)
 class _Columns:
     """How the columns of both logs are named."""
@@ -337,232 +315,3 @@ def _synthetic(seed: int) -> tuple[Interactions, Interactions]:
     _tell(f"no --source and --target: synthetic catalogs of seed {seed}")
     source, target = make_cross_domain(rng=seed)
     return source, target
-
-
-def _show(results: Results) -> None:
-    """Print the tables; where no terminal limits it, a line is as long as it must be."""
-    from rich.console import Console
-
-    config = results.config
-    width = None if sys.stdout.isatty() else 200
-    console = Console(file=sys.stdout, width=width, highlight=False, markup=False)
-    console.print(
-        f"{config['metric']}@{config['n']} in percent with 95% intervals, "
-        f"{config['test']} held-out {config['side']}; * learns from the source"
-    )
-    console.print(_means(results))
-    if results.comparisons:
-        console.print(
-            "difference to the best arm without a source, in points; "
-            "p of sign flips, corrected over arms (Holm)"
-        )
-        console.print(_differences(results))
-
-
-def _empty_table(left: Sequence[str], right: Sequence[str]) -> Table:
-    """Words on the left, numbers on the right."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in left:
-        table.add_column(column)
-    for column in right:
-        table.add_column(column, justify="right")
-    return table
-
-
-def _means(results: Results) -> Table:
-    """Arms as rows, shots as columns, the best of every column in bold."""
-    from rich.text import Text
-
-    config = results.config
-    rows = {(row.arm, row.shots): row for row in results.rows if row.metric == config["metric"]}
-    best = {
-        k: max((rows[arm, k].mean for arm in config["arms"]), default=0.0) for k in config["shots"]
-    }
-    table = _empty_table(["arm"], ["1 shot" if k == 1 else f"{k} shots" for k in config["shots"]])
-    for arm in config["arms"]:
-        name = f"{arm} *" if config["uses_source"][arm] else arm
-        line = [rows[arm, k] for k in config["shots"]]
-        table.add_row(
-            Text(name),
-            *(
-                Text(_cell(row.mean, row), style="bold" if row.mean == best[row.shots] else "")
-                for row in line
-            ),
-        )
-    return table
-
-
-def _differences(results: Results) -> Table:
-    """Every arm against the best one without a source, one section for each number of shots."""
-    from rich.text import Text
-
-    config = results.config
-    table = _empty_table(["shots", "arm", "against"], ["difference", "p"])
-    for k in config["shots"]:
-        for row in results.comparisons:
-            if (row.shots, row.metric) == (k, config["metric"]):
-                difference = _cell(row.difference, row, sign="+")
-                p = "-" if math.isnan(row.p_holm) else f"{row.p_holm:.2g}"
-                cells = str(k), row.arm, row.baseline, difference, p
-                table.add_row(*map(Text, cells))
-        table.add_section()
-    return table
-
-
-def _cell(value: float, row: Row | Comparison, *, sign: str = "") -> str:
-    """A share in percent and its interval; a dash where nobody had anything left to find."""
-    if math.isnan(value):
-        return "-"
-    return f"{100 * value:{sign}.1f} [{100 * row.ci_low:.1f},{100 * row.ci_high:.1f}]"
-
-
-def _read_ids(path: Path, column: str) -> list[Any]:
-    """Ids in the order of a file: of a column of a table, else one per line."""
-    from coldstart import frames
-    from coldstart.datasets.files import _table as read_table
-
-    if path.name.lower().endswith(_TABLES):
-        table = frames.opened(read_table(path, [column], None), [column])
-        return list(frames.ids(table, column).tolist())
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            found = [line.rstrip("\n") for line in lines if line != "\n"]
-    except UnicodeDecodeError as error:
-        raise DataError(f"the file is not UTF-8 ({error.reason})") from None
-    if not found:
-        raise DataError("the file is empty")
-    return found
-
-
-def _as_in(known: Vocabulary, ids: Sequence[Any]) -> list[Any]:
-    """Turn text into what the ids of the model are."""
-    if isinstance(ids[0], str):
-        return known.parse(ids)
-    if known.kind == "str":
-        raise DataError(
-            f"ids are integers, such as {ids[0]}, but strings in the model, such as "
-            f"{next(iter(known))!r}: convert one of them"
-        )
-    return list(ids)
-
-
-@contextmanager
-def _naming(path: object) -> Iterator[None]:
-    """Say in which file something was wrong."""
-    try:
-        yield
-    except ColdstartError as error:
-        raise type(error)(f"{path}: {error}") from None
-
-
-def _histories(log: Interactions, query: Vocabulary, catalog: Vocabulary) -> dict[Any, list[Any]]:
-    """The interactions of each id of the query side."""
-    rows, columns = _as_in(query, list(log.users)), _as_in(catalog, list(log.items))
-    limits = log.user_items.indptr
-    return {
-        row: [columns[place] for place in log.user_items.indices[begin:end]]
-        for row, begin, end in zip(rows, limits[:-1], limits[1:], strict=True)
-    }
-
-
-def _of_those_asked(
-    histories: Mapping[Any, list[Any]], ids: Iterable[Any], catalog: Vocabulary, missing: str
-) -> dict[Any, list[Any]]:
-    """Leave out the histories of others, and say so."""
-    asked = {key: histories[key] for key in ids if key in histories}
-    if len(asked) < len(histories):
-        _tell(f"history of {len(histories) - len(asked)} ids left out: they are not asked for")
-    others = {other for history in asked.values() for other in history}
-    unknown = sorted(other for other in others if other not in catalog)
-    _report_unknown(unknown, len(others), "are left out of the history", missing)
-    return asked
-
-
-def _report_unknown(unknown: Sequence[Any], total: int, otherwise: str, missing: str) -> None:
-    if not unknown:
-        return
-    count = f"{len(unknown)} of {total} ids unknown to the model, such as {unknown[0]!r}"
-    if missing == "raise":
-        raise UnknownIdError(f"{count}: take them out, or pass --missing popular")
-    _tell(f"{count}: they {otherwise}")
-
-
-@dataclass(frozen=True)
-class _Lists:
-    """Ranked lists of many ids, made block by block; `sides` is what comes in and what goes out."""
-
-    warm: WarmStart
-    sides: tuple[Side, Side]
-    ids: Sequence[Any]
-    history: Mapping[Any, list[Any]]
-    n: int
-    missing: Literal["raise", "popular"]
-
-    def __iter__(self) -> Iterator[pl.DataFrame]:
-        from tqdm import tqdm
-
-        answer = self.warm.recommend if self.sides[0] == "users" else self.warm.audience
-        starts = range(0, len(self.ids), IDS_AT_ONCE)
-        for start in tqdm(starts, desc="blocks of ids", disable=not sys.stderr.isatty()):
-            block = self.ids[start : start + IDS_AT_ONCE]
-            told = {key: self.history[key] for key in block if key in self.history}
-            yield self._frame(block, *answer(block, self.n, history=told, missing=self.missing))
-
-    def _frame(self, block: Sequence[Any], found: Any, scores: Any) -> pl.DataFrame:
-        """One row for each place of each list, without padding."""
-        import numpy as np
-        import polars as pl
-
-        kinds = {"int": pl.Int64, "str": pl.String}
-        ids, others = (kinds[self.warm.ids(side).kind] for side in self.sides)
-        lists, places = np.nonzero(scores > -np.inf)
-        asked, given = (side.removesuffix("s") for side in self.sides)
-        return pl.DataFrame(
-            {
-                asked: pl.Series([block[row] for row in lists.tolist()], dtype=ids),
-                "rank": pl.Series(places + 1, dtype=pl.Int32),
-                given: pl.Series(found[lists, places].tolist(), dtype=others),
-                "score": pl.Series(scores[lists, places], dtype=pl.Float32),
-            }
-        )
-
-    def write(self, path: Path | None) -> None:
-        """Write a file, which gets its name when it is whole; CSV on stdout without one."""
-        from polars.exceptions import PolarsError
-
-        if path is None:
-            self._write_text(sys.stdout.buffer, ",")
-            return
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(dir=path.parent, prefix=".coldstart-") as folder:
-                whole = Path(folder, "whole")
-                self._write_whole(whole, path.suffix.lower())
-                os.replace(whole, path)
-        except (OSError, PolarsError) as error:
-            raise ColdstartError(f"cannot write {path}: {error}") from None
-
-    def _write_whole(self, path: Path, suffix: str) -> None:
-        if suffix == ".parquet":
-            self._write_parquet(path)
-            return
-        with path.open("wb") as file:
-            self._write_text(file, _SEPARATORS[suffix])
-
-    def _write_text(self, file: BinaryIO, separator: str) -> None:
-        for number, frame in enumerate(self):
-            text = frame.write_csv(include_header=number == 0, separator=separator)
-            file.write(text.encode())
-        file.flush()
-
-    def _write_parquet(self, path: Path) -> None:
-        import polars as pl
-
-        parts = []
-        for number, frame in enumerate(self):
-            parts.append(path.with_name(f"{number}.parquet"))
-            frame.write_parquet(parts[-1])
-        pl.scan_parquet(parts).sink_parquet(path)

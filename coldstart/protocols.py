@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,8 @@ class Cold:
         rng = np.random.default_rng(seed)
         drawn = eligible[rng.permutation(len(eligible))[: sum(counts)]]
         people = anchors.take(drawn)
+        if self.order == "random":  # then arms that hold people out themselves know no time either
+            target = replace(target, timestamps=None)
         train, held = hold_out(target, people.target, order=self.order, rng=rng)
         test, validation = (
             People(people.source[part], _part(held, part))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +19,7 @@ from coldstart.serving import Belief
 from coldstart.strength import Strength
 from coldstart.vocabulary import Vocabulary
 
-__all__ = ["Fitted", "adapter_from", "adapter_to_json"]
+__all__ = ["Fitted", "adapter_from", "adapter_to_json", "damage_told"]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -55,11 +57,11 @@ class Fitted:
             "mapped": self.belief.mapped,
             **{f"prior_{name}": getattr(prior, name) for name in _PRIOR},
         }
-        settings = self.model.get_params()
-        if not isinstance(settings["rng"], int | np.integer):
+        settings = _plain(self.model.get_params())
+        if not isinstance(settings["rng"], int):
             settings["rng"] = None
         values = {
-            "model": {**settings, "regularization": float(self.model.regularization)},
+            "model": settings,
             "strength": self.belief.strength.to_json(),
             "null": self.belief.null.to_json(),
         }
@@ -68,22 +70,25 @@ class Fitted:
     @classmethod
     def from_parts(cls, arrays: Arrays, values: dict[str, Any]) -> Fitted:
         """Read what `to_parts` gave."""
-        try:
-            ids = Vocabulary(arrays["mapped_ids"]), Vocabulary(arrays["other_ids"])
-            rows, columns = arrays["mapped_factors"], arrays["other_factors"]
-            belief = Belief(
-                _prior(arrays),
-                arrays["mapped"],
-                Strength.from_json(values["strength"]),
-                Strength.from_json(values["null"]),
-            )
-            seen = tuple(arrays[f"seen_{part}"] for part in ("data", "indices", "indptr"))
-            trained = sp.csr_matrix(seen, shape=(len(rows), len(columns)))
-            model = PriorALS(**values["model"])
-            prior = belief.at(np.arange(len(rows)), np.diff(trained.indptr))
-            model.restore(rows, columns, prior, belief.strength.regularization)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtefactError(f"the saved model is damaged: {error}") from None
+        ids = Vocabulary(arrays["mapped_ids"]), Vocabulary(arrays["other_ids"])
+        rows, columns = arrays["mapped_factors"], arrays["other_factors"]
+        belief = Belief(
+            _prior(arrays),
+            arrays["mapped"],
+            Strength.from_json(values["strength"]),
+            Strength.from_json(values["null"]),
+        )
+        n = len(ids[0]) + 1
+        if not (len(rows) < n == len(belief.prior) == len(belief.mapped)):
+            raise ValueError(f"{n - 1} ids do not fit the factors or the priors")
+        seen = tuple(arrays[f"seen_{part}"] for part in ("data", "indices", "indptr"))
+        trained = sp.csr_matrix(seen, shape=(len(rows), len(ids[1])))
+        trained.check_format()
+        model = PriorALS(**values["model"])
+        prior = belief.at(np.arange(len(rows)), np.diff(trained.indptr))
+        model.restore(rows, columns, prior, belief.strength.regularization)
+        if len(columns) != len(ids[1]):
+            raise ValueError(f"{len(ids[1])} ids do not fit {len(columns)} rows of factors")
         return cls(model, belief, ids, trained)
 
 
@@ -101,10 +106,27 @@ def adapter_to_json(adapter: Any) -> dict[str, Any] | None:
     """Name and settings of a registered adapter; None for any other."""
     for name, kind in ADAPTERS.items():
         if type(adapter) is kind:
-            return {"name": name, "settings": adapter.get_params()}
+            return {"name": name, "settings": _plain(adapter.get_params())}
     return None
 
 
 def adapter_from(values: dict[str, Any] | None) -> Any:
     """An unfitted adapter as `adapter_to_json` described it; None where it was not registered."""
-    return None if values is None else ADAPTERS[values["name"]](**values["settings"])
+    if values is None or values["name"] not in ADAPTERS:
+        return None
+    return ADAPTERS[values["name"]](**values["settings"])
+
+
+@contextmanager
+def damage_told() -> Iterator[None]:
+    """Say of what goes wrong meanwhile that the saved model is damaged."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ArtefactError(f"the saved model is damaged ({why}): save it again") from error
+
+
+def _plain(settings: dict[str, Any]) -> dict[str, Any]:
+    """Numbers of numpy as those of Python, which JSON can hold."""
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in settings.items()}

@@ -10,12 +10,13 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from coldstart.als import PriorALS, gram_matrix, solve_rows
+from coldstart.als import PriorALS
 from coldstart.errors import UnknownIdError
 from coldstart.prior import Prior
 from coldstart.ranking import top_n
+from coldstart.rows import gram_matrix, solve_rows
 from coldstart.strength import Strength
-from coldstart.vocabulary import Vocabulary
+from coldstart.vocabulary import Vocabulary, as_ids
 
 __all__ = ["Belief", "Missing", "Served", "Side", "answer"]
 
@@ -52,8 +53,8 @@ class Belief:
         """
         n, d = factors.shape
         rows = factors.astype(np.float64)
-        mean = rows.mean(axis=0) if n else np.zeros(d)
-        covariance = (n * np.cov(rows.T, bias=True) if n else 0) + np.eye(d) * (rows.var() or 1.0)
+        mean = rows.mean(axis=0)
+        covariance = n * np.cov(rows.T, bias=True) + np.eye(d) * (rows.var() or 1.0)
         prior = Prior(
             np.vstack([np.zeros((n, d), np.float32), mean.astype(np.float32)]),
             np.append(np.zeros(n), 1.0),
@@ -180,12 +181,15 @@ def answer(
     """
     if missing not in ("raise", "popular"):
         raise ValueError(f'missing must be "raise" or "popular", got {missing!r}')
-    ids = list(ids)
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
+    ids = as_ids(ids).tolist()
     rows = query.ids.rows(ids, missing="mask")
     news = _history_matrix(ids, history or {}, catalog.ids, missing)
     unknown = (rows < 0) & (np.diff(news.indptr) == 0)
     if missing == "raise" and unknown.any():
-        _raise_unknown(query.ids, [ids[place] for place in np.flatnonzero(unknown)])
+        wanted = [ids[place] for place in np.flatnonzero(unknown)]
+        _raise_unknown(query.ids, wanted, "to serve them the most popular")
     found = np.full((len(ids), n), -1, np.int64)
     scores = np.full((len(ids), n), -np.inf, np.float32)
     popularity = np.diff(catalog.seen.indptr).astype(np.float32)
@@ -205,7 +209,7 @@ def answer(
 def _history_matrix(
     ids: list[Any], history: Mapping[Any, Iterable[Any]], columns: Vocabulary, missing: Missing
 ) -> sp.csr_matrix:
-    strangers = set(history) - set(ids)
+    strangers = history.keys() - set(ids)
     if strangers:
         raise ValueError(
             f"history names {len(strangers)} ids that were not asked for, "
@@ -213,8 +217,11 @@ def _history_matrix(
         )
     indptr, indices = [0], []
     for key in ids:
-        wanted = list(history.get(key, ()))
-        found = np.unique(columns.rows(wanted, missing="raise" if missing == "raise" else "mask"))
+        wanted = as_ids(history.get(key, ()))
+        found = columns.rows(wanted, missing="mask")
+        if missing == "raise" and (found < 0).any():
+            _raise_unknown(columns, wanted[found < 0].tolist(), "to leave them out of the history")
+        found = np.unique(found)
         indices.append(found[found >= 0])
         indptr.append(indptr[-1] + len(indices[-1]))
     flat = np.concatenate([*indices, np.empty(0, np.int64)])
@@ -222,10 +229,12 @@ def _history_matrix(
     return sp.csr_matrix(parts, shape=(len(ids), len(columns)))
 
 
-def _raise_unknown(known: Vocabulary, ids: list[Any]) -> None:
-    try:
-        known.rows(ids)
-    except UnknownIdError as error:
-        raise UnknownIdError(
-            f'{error}; pass missing="popular" to serve them the most popular'
-        ) from None
+def _raise_unknown(known: Vocabulary, ids: list[Any], otherwise: str) -> None:
+    examples = ", ".join(map(repr, dict.fromkeys(ids[:3])))
+    more = f", ... ({len(ids)} in all)" * (len(ids) > 3)
+    advice = f'take them out, or pass missing="popular" {otherwise}'
+    here, came = known.kind, "str" if isinstance(ids[0], str) else "int"
+    if here != came:
+        names = {"int": "integers", "str": "strings"}
+        advice = f"they are {names[came]} but those of the model are {names[here]}, convert them"
+    raise UnknownIdError(f"unknown ids {examples}{more}: {advice}")

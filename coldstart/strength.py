@@ -6,17 +6,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import product
+from operator import index
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from coldstart.als import PriorALS, gram_matrix, solve_rows
+from coldstart.als import PriorALS
 from coldstart.heldout import HeldOut, Scorer
 from coldstart.metrics import metric
 from coldstart.prior import Prior
+from coldstart.rows import gram_matrix, solve_rows
 
 __all__ = ["Fold", "Search", "Strength", "search"]
 
@@ -24,7 +27,10 @@ Floats = NDArray[np.float32]
 People = NDArray[np.float64]
 
 CENTRES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
-TEMPERS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+TEMPERS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+RIDGES = (1.0, 0.0)  # of the mapped side, as multiples of the model's
+PASSES = 2  # over tempers, then centres
+POOLED = 0.25  # weight of the average over all numbers of shots beside that of one's own
 PROBE = 2.0  # temper at which adapters are compared with each other
 MEAN_TEMPERS = (0.0, 0.3, 1.0, 3.0, 10.0)  # of the mean prior; 0 is plain ALS
 LEAST_PEOPLE = 10  # with anything left to find, for a number of shots to have a strength of its own
@@ -53,10 +59,16 @@ class Strength:
     regularization: float = 20.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "shots", tuple(map(index, self.shots)))
+        for name in ("centre", "temper"):
+            object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
+        object.__setattr__(self, "regularization", float(self.regularization))
         if not len(self.shots) == len(self.centre) == len(self.temper):
             raise ValueError("shots, centre and temper must have the same length")
         if not self.shots or self.shots[0] != 0 or list(self.shots) != sorted(set(self.shots)):
             raise ValueError(f"shots must be ascending and begin with 0, got {self.shots}")
+        if not np.isfinite(self.centre).all():
+            raise ValueError(f"centre must be finite, got {self.centre}")
         for name, values in (("temper", self.temper), ("regularization", (self.regularization,))):
             if not all(np.isfinite(value) and value >= 0 for value in values):
                 raise ValueError(
@@ -208,14 +220,19 @@ def search(
         return _mean(_mean(quality(adapter, k, 1.0, PROBE, ridge)) for k in usable)
 
     best = int(np.argmax([probe(adapter) for adapter in range(len(folds[0].priors))]))
-    firm = {k: {t: quality(best, k, 1.0, t, ridge) for t in TEMPERS} for k in usable if k}
-    tempers = {0: 1.0, **_for_each(firm)}
-    far = {k: {c: quality(best, k, c, tempers[k], ridge) for c in CENTRES} for k in usable}
-    centres = _for_each(far)
-    served = {k: far[k][centres[k]] for k in usable}
-    unridged = {k: quality(best, k, centres[k], tempers[k], 0.0) for k in usable}
-    if _mean(map(_mean, unridged.values())) > _mean(map(_mean, served.values())):
-        ridge, served = 0.0, unridged
+    tempers, centres = dict.fromkeys(usable, 1.0), dict.fromkeys(usable, 1.0)
+    for _ in range(PASSES):
+        tempers |= _for_each(
+            {k: {t: quality(best, k, centres[k], t, ridge) for t in TEMPERS} for k in usable if k}
+        )
+        centres = _for_each(
+            {k: {c: quality(best, k, c, tempers[k], ridge) for c in CENTRES} for k in usable}
+        )
+    served = {
+        r * ridge: [quality(best, k, centres[k], tempers[k], r * ridge) for k in usable]
+        for r in RIDGES
+    }
+    ridge = max(served, key=lambda r: _mean(map(_mean, served[r])))
     baselines = [_without_source(rankers, best, k, tick) for k in usable]
     null = tuple(_null_temper(rankers, best, k, ridge, tick) for k in usable)
     return Search(
@@ -225,27 +242,26 @@ def search(
         ),
         null=Strength(usable, (1.0,) * len(usable), null, ridge),
         shots=usable,
-        quality=np.array([served[k] for k in usable]),
+        quality=np.array(served[ridge]),
         baseline=np.array([people for _, people in baselines]),
         baseline_names=tuple(name for name, _ in baselines),
     )
 
 
 def _for_each(grid: dict[int, dict[float, People]]) -> dict[int, float]:
-    """Best value of a knob for each number of shots, by its own relative quality and everybody's in
-    equal parts.
+    """Best value of a knob for each number of shots: by its own relative quality, and a little by
+    everybody's.
     """
     relative = {}
     for k, row in grid.items():
         means = {value: _mean(people) for value, people in row.items()}
         best = max(means.values()) or 1.0
         relative[k] = {value: mean / best for value, mean in means.items()}
-    return {
-        k: max(
-            row, key=lambda value: row[value] + _mean(other[value] for other in relative.values())
-        )
-        for k, row in relative.items()
-    }
+
+    def worth(k: int, value: float) -> float:
+        return relative[k][value] + POOLED * _mean(row[value] for row in relative.values())
+
+    return {k: max(row, key=partial(worth, k)) for k, row in relative.items()}
 
 
 def _without_source(
@@ -264,11 +280,13 @@ def _without_source(
 def _null_temper(
     rankers: Sequence[Ranker], adapter: int, shots: int, ridge: float, tick: Callable[[], object]
 ) -> float:
-    """Best temper of the mean of all rows."""
+    """Best temper of the mean of all rows; not 0 where there is no ridge, which would leave nothing
+    to hold a row.
+    """
     if not shots:
         return 1.0
     means = {}
-    for kappa in MEAN_TEMPERS:
+    for kappa in MEAN_TEMPERS if ridge else MEAN_TEMPERS[1:]:
         tick()
         means[kappa] = _mean(_of_mean(rankers, adapter, "all", shots, kappa, ridge))
     return max(means, key=means.__getitem__)

@@ -98,9 +98,11 @@ def source_space(source: Interactions | Factors, model: Any, *, show_progress: b
     if isinstance(model, PriorALS):
         model.fit(source.user_items, show_progress=show_progress)
         return target_space(model, source)
-    model.fit(source.user_items, show_progress=show_progress)
-    rows = np.asarray(model.user_factors, np.float32)
-    return Space(source.users, rows, source.user_items, np.asarray(model.item_factors, np.float32))
+    model = copy.deepcopy(model)
+    # other libraries want arrays that they could write to
+    model.fit(source.user_items.copy(), show_progress=show_progress)
+    rows, columns = (np.asarray(f, np.float32) for f in (model.user_factors, model.item_factors))
+    return Space(source.users, rows, source.user_items, columns)
 
 
 def candidates(adapter: Adapter) -> Sequence[Adapter]:

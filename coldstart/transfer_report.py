@@ -69,7 +69,7 @@ class TransferReport:
     ) -> TransferReport:
         """Put the parts of a fit together; `chosen` says whether the strength was to be chosen."""
         warnings = []
-        if anchors < source[1]:
+        if anchors < source[1] and getattr(adapter, "needs_anchors", True):
             warnings.append(
                 f"{anchors} anchors are fewer than the {source[1]} source factors: "
                 "the map is mostly its prior"

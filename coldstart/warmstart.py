@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from os import PathLike
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from coldstart.anchors import Anchors, find_anchors
 from coldstart.artefact import read_artefact, write_artefact
 from coldstart.factors import Factors
 from coldstart.interactions import Interactions
-from coldstart.saved import Fitted, adapter_from, adapter_to_json
+from coldstart.saved import Fitted, adapter_from, adapter_to_json, damage_told
 from coldstart.serving import Belief, Missing, Served, Side, answer
 from coldstart.strength import Search, Strength
 from coldstart.transfer import (
@@ -249,23 +250,22 @@ class WarmStart:
             When the folder is missing, damaged, or written by a newer version.
         """
         arrays, values = read_artefact(path)
-        fitted = Fitted.from_parts(arrays, values)
-        warm = cls(
-            fitted.model.clone(),
-            adapter_from(values["adapter"]),
-            side=values["side"],
-            strength=fitted.belief.strength,
-        )
-        warm.adapter_ = warm.adapter
-        warm.report_ = TransferReport.from_json(values["report"])
-        warm._keep(fitted)
+        with damage_told():
+            fitted = Fitted.from_parts(arrays, values)
+            warm = cls(
+                fitted.model.clone(),
+                adapter_from(values["adapter"]),
+                side=values["side"],
+                strength=fitted.belief.strength,
+            )
+            warm.adapter_ = warm.adapter
+            warm.report_ = TransferReport.from_json(values["report"])
+            warm._keep(fitted)
         return warm
 
     def _answer(
         self, query: Side, catalog: Side, ids: Any, n: int, history: Any, missing: Missing
     ) -> tuple[NDArray[Any], Floats]:
-        if isinstance(ids, str):
-            raise TypeError(f"expected a sequence of ids, got the string {ids!r}: pass [{ids!r}]")
         return answer(
             query, catalog, ids, n=n, history=history, missing=missing, num_threads=self.num_threads
         )
@@ -284,14 +284,20 @@ class WarmStart:
             raise TypeError(f"target must be Interactions, got {type(target).__name__}")
         if not isinstance(self.model, PriorALS):
             raise TypeError(f"model must be a PriorALS, got {type(self.model).__name__}")
+        if isinstance(self.adapter, type) or not isinstance(self.adapter, Adapter):
+            raise TypeError(
+                f"adapter must be an object with fit and predict, got {self.adapter!r}: "
+                "pass one, for example RidgeAdapter()"
+            )
         if self.side not in ("users", "items"):
             raise ValueError(f'side must be "users" or "items", got {self.side!r}')
         if self.refine != 0:
             raise ValueError(f"refine must be 0 in this version, got {self.refine!r}")
-        automatic = isinstance(self.strength, str) and self.strength == "auto"
-        if not automatic and not isinstance(self.strength, int | float | Strength):
+        strength: Any = self.strength
+        number = isinstance(strength, Real) and 0 <= strength < np.inf
+        if not (number or isinstance(strength, Strength) or strength == "auto"):
             raise ValueError(
-                f'strength must be "auto", a number or a Strength, got {self.strength!r}'
+                f'strength must be "auto", a number from 0 on or a Strength, got {strength!r}'
             )
 
     def _seeded(self, model: Any, seed: int) -> Any:

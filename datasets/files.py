@@ -16,7 +16,7 @@ from coldstart.interactions import Interactions
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["read_interactions"]
+__all__ = ["read_interactions", "read_table"]
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
@@ -75,7 +75,7 @@ def read_interactions(
     file, name = _located(path)
     wanted = [user, item, weight, timestamp, domain if name is not None else None]
     try:
-        frame = _table(file, wanted, separator)
+        frame = read_table(file, wanted, separator)
         if name is not None:
             frame = _one_domain(frame, domain, name)
         if timestamp is None and _has_values(frame, "timestamp"):
@@ -94,7 +94,7 @@ def _located(path: str | os.PathLike[str]) -> tuple[Path, str | None]:
     return (Path(file), name) if mark and not Path(text).is_file() else (Path(text), None)
 
 
-def _table(file: Path, wanted: list[str | None], separator: str | None) -> pl.DataFrame:
+def read_table(file: Path, wanted: list[str | None], separator: str | None) -> pl.DataFrame:
     """Read the columns that are wanted, and ``"timestamp"``."""
     import polars as pl
 

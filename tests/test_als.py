@@ -13,9 +13,10 @@ import scipy.sparse as sp
 from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 
-from coldstart.als import PriorALS, solve_rows
+from coldstart.als import PriorALS
 from coldstart.errors import ArtefactError, FitError
 from coldstart.prior import Prior
+from coldstart.rows import solve_rows
 from coldstart.threads import one_blas_thread
 
 Array = NDArray[Any]

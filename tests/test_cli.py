@@ -16,7 +16,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from coldstart import Interactions, WarmStart, cli
+from coldstart import Interactions, WarmStart, cli, lists
 from coldstart.datasets import make_cross_domain
 
 COMMAND = [sys.executable, "-m", "coldstart"]
@@ -298,7 +298,7 @@ class TestRecommend:
     def test_blocks_of_ids_do_not_show(self, suffix, asked, history, tmp_path, monkeypatch):
         options = ["--history", history, "--missing=popular"]
         succeed(*asked, *options, "--out", tmp_path / f"whole{suffix}")
-        monkeypatch.setattr(cli, "IDS_AT_ONCE", 3)
+        monkeypatch.setattr(lists, "IDS_AT_ONCE", 3)
         succeed(*asked, *options, "--out", tmp_path / f"blocks{suffix}")
         read = pl.read_parquet if suffix == ".parquet" else pl.read_csv
         assert read(tmp_path / f"whole{suffix}").equals(read(tmp_path / f"blocks{suffix}"))

@@ -7,10 +7,10 @@ import pytest
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from coldstart import als, kernels
-from coldstart.als import ROW_BLOCK, gram_matrix, solve_rows
+from coldstart import kernels, rows
 from coldstart.errors import FitError
 from coldstart.prior import Prior
+from coldstart.rows import ROW_BLOCK, gram_matrix, solve_rows
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -174,8 +174,8 @@ def test_rows_with_few_interactions_are_solved_alike_in_their_shared_basis(
     n, m, d = 90, 60, 16
     confidence, other, prior = make_short_rows(n, m), make_factors(m, d), make_prior(form, n, d)
     expected = dense_solution(confidence, other, prior)
-    for enough in (als.ENOUGH_FEW, n + 1):  # in the shared basis, and each alone
-        monkeypatch.setattr(als, "ENOUGH_FEW", enough)
+    for enough in (rows.ENOUGH_FEW, n + 1):  # in the shared basis, and each alone
+        monkeypatch.setattr(rows, "ENOUGH_FEW", enough)
         exact = solve_rows(confidence, other, regularization=RIDGE, prior=prior)
         # float32 keeps 6e-8 of a number
         np.testing.assert_allclose(exact, expected, rtol=2e-7, atol=2e-7 * np.abs(expected).max())

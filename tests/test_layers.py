@@ -25,12 +25,12 @@ FOLDERS = {
 LAYERS = {
     "values": "errors threads vocabulary frames interactions factors prior",
     "data": "datasets",
-    "factor models": "kernels als popularity neighbours linear_rows ranking",
+    "factor models": "kernels rows als ranking",
     "adapters": "adapters",
     "transfer": "anchors metrics statistics heldout strength transfer",
-    "front door": "artefact serving transfer_report warmstart",
+    "front door": "artefact serving saved transfer_report warmstart",
     "measuring": "protocols arms results evaluation",
-    "wiring": "cli __main__ __init__",
+    "wiring": "tables lists cli __main__ __init__",
 }
 # Factor models stand below the data and know nothing of how catalogs are read all the same.
 BLIND = [*LAYERS["values"].split(), *LAYERS["factor models"].split()]

@@ -10,15 +10,15 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from coldstart.als import gram_matrix, solve_rows
 from coldstart.heldout import Scorer
 from coldstart.prior import Prior
+from coldstart.rows import gram_matrix, solve_rows
 
 from .base import Task
 
 __all__ = ["ColdArm", "MeanPriorArm"]
 
-RIDGES = (2.0, 20.0, 200.0)
+RIDGES = (2.0, 20.0, 200.0, 2000.0)
 TEMPERS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
 
