@@ -1,0 +1,287 @@
+"""From two catalogs to priors, with nothing of held-out people in anything that is fitted."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from implicit.cpu.als import AlternatingLeastSquares
+from implicit.cpu.bpr import BayesianPersonalizedRanking
+from implicit.cpu.lmf import LogisticMatrixFactorization
+
+from coldstart import transfer
+from coldstart.adapters import MeanAdapter, RidgeAdapter
+from coldstart.als import PriorALS
+from coldstart.anchors import Anchors, find_anchors
+from coldstart.datasets import make_cross_domain
+from coldstart.factors import Factors
+from coldstart.interactions import Interactions
+from coldstart.prior import Prior
+from coldstart.threads import one_blas_thread
+
+D = 5
+
+
+class Recorder:
+    """An adapter that keeps what it was told."""
+
+    def fit(self, source, target, *, weight=None, context=None):
+        self.source, self.target, self.context = source, target, context
+        return self
+
+    def predict(self, source, *, context=None):
+        self.asked = source, context
+        return Prior(np.zeros((len(source), self.target.shape[1])))
+
+
+@pytest.fixture(scope="module")
+def world():
+    return make_cross_domain(
+        130, 45, 38, source_interactions=9, target_interactions=7, factors=4, rng=3
+    )
+
+
+@pytest.fixture(scope="module")
+def model():
+    return PriorALS(factors=D, regularization=2.0, alpha=5.0, iterations=4, rng=0, num_threads=1)
+
+
+@pytest.fixture(scope="module")
+def source(world):
+    settings = PriorALS(factors=7, iterations=4, rng=1, num_threads=1)
+    return transfer.source_space(world.source, settings, show_progress=False)
+
+
+@pytest.fixture(scope="module")
+def target(world, model):
+    fitted = model.clone().fit(world.target.user_items, show_progress=False)
+    return transfer.target_space(fitted, world.target)
+
+
+@pytest.fixture(scope="module")
+def anchors(world):
+    return find_anchors(world.source.users, world.target.users)
+
+
+def assert_same_bits(ours, theirs):
+    assert ours.dtype == theirs.dtype
+    assert np.array_equal(ours, theirs)
+
+
+class TestSpace:
+    def test_moments_are_over_rows_with_interactions(self):
+        rows = np.arange(12, dtype=np.float32).reshape(4, 3) ** 2
+        matrix = sp.csr_matrix(np.array([[1, 0], [0, 0], [1, 1], [0, 1.0]]))
+        space = transfer.Space(find_ids(4), rows, matrix)
+        assert space.active.tolist() == [True, False, True, True]
+        assert space.counts.tolist() == [1, 0, 2, 1]
+        mean, covariance = space.moments
+        np.testing.assert_allclose(mean, rows[[0, 2, 3]].mean(axis=0), rtol=1e-6)
+        np.testing.assert_allclose(covariance, np.cov(rows[[0, 2, 3]].T, bias=True), rtol=1e-6)
+
+    def test_without_interactions_rows_that_are_not_zero_are_active(self):
+        space = transfer.Space(find_ids(3), np.array([[0, 1], [0, 0], [2, 0]], np.float32))
+        assert space.active.tolist() == [True, False, True]
+        assert space.counts is None
+
+    def test_where_nobody_is_active_the_moments_are_those_of_a_unit_sphere(self):
+        mean, covariance = transfer.Space(find_ids(3), np.zeros((3, 2), np.float32)).moments
+        assert mean.tolist() == [0, 0]
+        assert covariance.tolist() == [[1, 0], [0, 1]]
+
+    def test_target_rows_are_exact_solutions(self, world, target):
+        """One dense solve in float64; the rows are float32, which agree to 1e-4."""
+        row, other = 3, target.other.astype(np.float64)
+        liked = world.target.user_items[row]
+        y = other[liked.indices]
+        a = other.T @ other + 2.0 * np.eye(D) + (y.T * (5.0 * liked.data - 1)) @ y
+        expected = np.linalg.solve(a, y.T @ (5.0 * liked.data))
+        np.testing.assert_allclose(target.rows[row], expected, rtol=1e-4, atol=1e-6)
+
+
+def find_ids(n):
+    return Factors.from_arrays(np.ones((n, 1)), np.ones((1, 1))).users
+
+
+class TestSource:
+    def test_rows_of_our_own_model_are_exact_too(self, world, source):
+        model = PriorALS(factors=7, iterations=4, rng=1, num_threads=1)
+        model.fit(world.source.user_items, show_progress=False)
+        assert_same_bits(source.rows, model.fold_in(world.source.user_items))
+        assert source.ids == world.source.users
+
+    def test_factors_from_elsewhere_are_taken_as_they_are(self):
+        factors = Factors.from_arrays(np.eye(4, 3), np.ones((6, 3)), users=list("dcba"))
+        space = transfer.source_space(factors, None, show_progress=False)
+        assert_same_bits(space.rows, factors.user_factors)
+        assert (space.matrix, list(space.ids)) == (None, list("dcba"))
+
+    @pytest.mark.parametrize(
+        "kind",
+        [AlternatingLeastSquares, BayesianPersonalizedRanking, LogisticMatrixFactorization],
+    )
+    def test_models_of_implicit_are_trained_as_a_copy(self, world, kind):
+        settings = {"factors": 6, "iterations": 2, "num_threads": 1, "random_state": 4}
+        with one_blas_thread():  # implicit warns of anything else
+            model, twin = kind(**settings), kind(**settings)
+            space = transfer.source_space(world.source, model, show_progress=False)
+            twin.fit(world.source.user_items.copy(), show_progress=False)
+        assert model.user_factors is None
+        assert_same_bits(space.rows, twin.user_factors)
+        assert_same_bits(space.other, twin.item_factors)
+
+
+class TestAdapters:
+    def test_settings_left_open_are_candidates(self):
+        assert len(transfer.candidates(RidgeAdapter())) > 1
+        decided = RidgeAdapter(0.5, normalize=True)
+        [option] = transfer.candidates(decided)
+        assert option.get_params() == decided.get_params()
+
+    def test_an_adapter_with_nothing_open_is_its_only_candidate_as_a_copy(self):
+        adapter = MeanAdapter()
+        [option] = transfer.candidates(adapter)
+        assert type(option) is MeanAdapter
+        assert option is not adapter
+
+    def test_an_adapter_is_fitted_on_the_anchors_as_a_copy(self, source, target, anchors):
+        adapter = Recorder()
+        fitted = transfer.fit_adapter(adapter, source, target, anchors)
+        assert not vars(adapter)
+        assert_same_bits(fitted.source, source.rows[anchors.source])
+        assert_same_bits(fitted.target, target.rows[anchors.target])
+
+    def test_it_is_told_what_else_is_known_of_them(self, world, source, target, anchors):
+        context = transfer.fit_adapter(Recorder(), source, target, anchors).context
+        for rows, log, where in (
+            (context.source_rows, world.source, anchors.source),
+            (context.target_rows, world.target, anchors.target),
+        ):
+            assert_same_bits(rows.toarray(), log.user_items[where].toarray())
+        assert context.alpha == 5.0
+        assert_same_bits(context.other_factors, target.other)
+
+    def test_it_is_told_the_moments_of_all_target_rows_and_not_of_anchors(
+        self, source, target, anchors
+    ):
+        context = transfer.fit_adapter(Recorder(), source, target, anchors.take(slice(6))).context
+        assert_same_bits(context.mean, target.moments[0])
+        assert_same_bits(context.covariance, target.moments[1])
+
+    def test_it_is_asked_with_the_source_rows_of_those_asked_for(self, world, source, target):
+        fitted = transfer.fit_adapter(Recorder(), source, target, Anchors(*np.ones((2, 3), int)))
+        rows = np.array([7, 2])
+        transfer.predict(fitted, source, rows)
+        asked, context = fitted.asked
+        assert_same_bits(asked, source.rows[rows])
+        assert_same_bits(context.source_rows.toarray(), world.source.user_items[rows].toarray())
+
+    def test_factors_alone_are_enough(self, target):
+        factors = Factors.from_arrays(np.ones((9, 3)), np.ones((4, 3)))
+        source = transfer.source_space(factors, None, show_progress=False)
+        fitted = transfer.fit_adapter(Recorder(), source, target, Anchors(*np.ones((2, 3), int)))
+        transfer.predict(fitted, source, np.array([0]))
+        assert fitted.context.source_rows is None
+        assert fitted.asked[1].source_rows is None
+
+
+def caught(monkeypatch, log, source, model, options=None, seed=0):
+    """What `choose` would have the strength searched on."""
+    found = []
+    monkeypatch.setattr(transfer, "search", lambda folds, **_: found.extend(folds))
+    options = options or [RidgeAdapter(0.3, normalize=True), RidgeAdapter(3.0, normalize=False)]
+    transfer.choose(
+        options,
+        model,
+        source,
+        log,
+        find_anchors(source.ids, log.users),
+        rng=np.random.default_rng(seed),
+        show_progress=False,
+    )
+    return found
+
+
+def poisoned(log, rows):
+    """The log with rows of these people replaced: all weights, and an item that only they have."""
+    rng = np.random.default_rng(9)
+    n_items = len(log.items)
+    dense = np.hstack([log.user_items.toarray(), np.zeros((len(log.users), 1))])
+    dense[rows] = rng.uniform(50, 100, (len(rows), n_items + 1))
+    dense[rows, : n_items // 2] *= rng.random((len(rows), n_items // 2)) < 0.5
+    return Interactions.from_csr(dense, log.users, [*log.items, "poison"])
+
+
+class TestHoldingOut:
+    def test_each_eligible_person_is_held_out_once_at_most(self, monkeypatch, world, source, model):
+        folds = caught(monkeypatch, world.target, source, model)
+        rows = np.concatenate([fold.held.rows for fold in folds])
+        assert len(folds) == 5
+        assert len(set(rows.tolist())) == len(rows)
+        target_counts = np.diff(world.target.user_items.indptr)[rows]
+        source_rows = source.ids.rows(world.target.users.ids[rows])
+        assert target_counts.min() >= transfer.ACTIVE
+        assert source.counts[source_rows].min() >= transfer.ACTIVE
+
+    def test_where_few_are_active_two_target_interactions_are_enough(
+        self, monkeypatch, world, source, model
+    ):
+        monkeypatch.setattr(transfer, "ACTIVE", 25)
+        folds = caught(monkeypatch, world.target, source, model)
+        rows = np.concatenate([fold.held.rows for fold in folds])
+        assert np.diff(world.target.user_items.indptr)[rows].min() >= 2
+        assert len(rows) > 40
+
+    def test_too_few_to_hold_any_out_is_nobody_to_ask(self, world, source, model, anchors):
+        few = anchors.take(slice(transfer.FEWEST - 1))
+        rng = np.random.default_rng(0)
+        options = [RidgeAdapter(1.0)]
+        found = transfer.choose(
+            options, model, source, world.target, few, rng=rng, show_progress=False
+        )
+        assert found is None
+
+    def test_the_prior_of_a_held_out_person_is_what_the_rest_says_of_them(
+        self, monkeypatch, world, source, model
+    ):
+        """The fold, put together by hand from a log without these people."""
+        fold = caught(monkeypatch, world.target, source, model)[1]
+        keep = np.ones(len(world.target.users), bool)
+        keep[fold.held.rows] = False
+        rest = world.target.keep_users(keep)
+        fitted = model.clone().fit(rest.user_items, show_progress=False)
+        space = transfer.target_space(fitted, rest)
+        adapter = transfer.fit_adapter(
+            RidgeAdapter(3.0, normalize=False), source, space, find_anchors(source.ids, rest.users)
+        )
+        asked = source.ids.rows(world.target.users.ids[fold.held.rows])
+        assert_same_bits(fold.priors[1].mean, transfer.predict(adapter, source, asked).mean)
+        assert_same_bits(fold.means["all"], space.moments[0])
+        counts = np.bincount(rest.user_items.indices, minlength=len(rest.items))
+        assert fold.popularity.tolist() == counts.tolist()
+
+    def test_nothing_of_their_target_rows_is_in_anything_that_is_fitted(
+        self, monkeypatch, world, source, model
+    ):
+        """The canary: rows of the held-out people are poisoned, and not a bit changes."""
+        log = world.target
+        ours = caught(monkeypatch, log, source, model)[0]
+        theirs = caught(monkeypatch, poisoned(log, ours.held.rows), source, model)[0]
+        assert_same_bits(ours.held.rows, theirs.held.rows)
+        assert theirs.held.dropped.tolist() == [1] * len(theirs.held)  # the poison arrived
+        assert theirs.held.matrix.data.min() >= 50
+        assert_same_bits(ours.model.user_factors, theirs.model.user_factors)
+        assert_same_bits(ours.model.item_factors, theirs.model.item_factors)
+        assert_same_bits(ours.popularity, theirs.popularity)
+        for name, mean in ours.means.items():
+            assert_same_bits(mean, theirs.means[name])
+        for prior, poisoned_prior in zip(ours.priors, theirs.priors, strict=True):
+            for part in ("mean", "precision", "shared", "origin"):
+                assert_same_bits(getattr(prior, part), getattr(poisoned_prior, part))
+
+    def test_the_canary_sings_where_somebody_else_is_poisoned(
+        self, monkeypatch, world, source, model
+    ):
+        ours, next_ones = caught(monkeypatch, world.target, source, model)[:2]
+        log = poisoned(world.target, next_ones.held.rows)
+        theirs = caught(monkeypatch, log, source, model)[0]
+        assert_same_bits(ours.held.rows, theirs.held.rows)
+        assert not np.allclose(ours.priors[0].mean, theirs.priors[0].mean, rtol=0.1)
