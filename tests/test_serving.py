@@ -1,0 +1,337 @@
+"""Answers from a catalog small enough to work out by hand.
+
+Scores are float32: they agree with float64 to 1e-4.
+"""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse as sp
+
+from coldstart import serving
+from coldstart.als import PriorALS
+from coldstart.errors import DataError, UnknownIdError
+from coldstart.prior import Prior
+from coldstart.serving import Belief, Served, answer
+from coldstart.strength import Strength
+from coldstart.vocabulary import Vocabulary
+
+D, N_TRAINED, N_ADDED, N_ITEMS = 3, 12, 2, 8
+N = N_TRAINED + N_ADDED
+ALPHA, RIDGE = 3.0, 0.7
+STRENGTH = Strength((0, 2), (0.5, 1.0), (1.0, 4.0), RIDGE)
+NULL = Strength((0, 1), (1.0, 1.0), (1.0, 0.5), RIDGE)
+SOURCE_KNOWS = np.array([*[True] * 9, False, False, False, True, True, False])
+PEOPLE = [f"u{row}" for row in range(N)]
+ITEMS = [f"i{row}" for row in range(N_ITEMS)]
+STRANGER = -1
+
+
+def make_log():
+    rng = np.random.default_rng(2)
+    values = rng.integers(1, 4, (N_TRAINED, N_ITEMS)) * (rng.random((N_TRAINED, N_ITEMS)) < 0.35)
+    values[0] = 0  # nothing is known of u0 but by the source
+    values[1] = 2  # u1 has everything
+    values[:, 6] = 0  # nobody but u1 has i6
+    values[1, 6] = 1
+    return sp.csr_matrix(values.astype(np.float32))
+
+
+def make_prior():
+    rng = np.random.default_rng(3)
+    spread = rng.normal(size=(D, 2 * D))
+    mean = rng.normal(size=(N + 1, D))
+    return Prior(mean, rng.uniform(1, 3, N + 1), shared=spread @ spread.T, origin=[0.3, 0.2, 0.1])
+
+
+@pytest.fixture(scope="module")
+def belief():
+    return Belief(make_prior(), SOURCE_KNOWS, STRENGTH, NULL)
+
+
+@pytest.fixture(scope="module")
+def served(belief):
+    log = make_log()
+    model = PriorALS(factors=D, regularization=RIDGE, alpha=ALPHA, iterations=5, rng=0)
+    model.fit(log, show_progress=False)
+    prior = belief.at(np.arange(N_TRAINED), np.diff(log.indptr))
+    model.condition_users(log, prior, regularization=RIDGE)
+    return Served.of(model, belief, (Vocabulary(PEOPLE), Vocabulary(ITEMS)), log)
+
+
+def dense(values, other, prior=None, row=0):
+    """The equation of one row (m,) of values, in float64."""
+    y, values = other.astype(np.float64), np.asarray(values, np.float64)
+    c = np.where(values > 0, ALPHA * values, 1.0)
+    a = (y.T * c) @ y + RIDGE * np.eye(D)
+    b = y.T @ (c * (values > 0))
+    if prior is not None:
+        precision = prior.matrices()[row]
+        a, b = a + precision, b + precision @ prior.mean[row]
+    return np.linalg.solve(a, b)
+
+
+def history_of(*columns):
+    values = np.zeros((1, N_ITEMS), np.float32)
+    values[0, list(columns)] = 1
+    return sp.csr_matrix(values)
+
+
+def near(actual, expected):
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def recommend(served, ids, n=N_ITEMS, history=None, missing="raise", num_threads=1):
+    return answer(
+        served.mapped,
+        served.other,
+        ids,
+        n=n,
+        history=history,
+        missing=missing,
+        num_threads=num_threads,
+    )
+
+
+def audience(served, ids, n=N, history=None, missing="raise"):
+    return answer(
+        served.other, served.mapped, ids, n=n, history=history, missing=missing, num_threads=1
+    )
+
+
+class TestBelief:
+    def test_rows_the_source_knows_are_pulled_by_one_strength_and_others_by_the_other(self, belief):
+        rows, counts = np.array([3, 3, 10, 10]), np.array([0, 2, 0, 1])
+        pulled = belief.at(rows, counts)
+        prior = belief.prior.take(rows)
+        m0 = prior.origin
+        near(pulled.mean, m0 + np.array([[0.5], [1], [1], [1]]) * (prior.mean - m0))
+        near(pulled.precision, prior.precision * [1.0, 4.0, 1.0, 0.5])
+
+    def test_an_unknown_id_has_the_last_row(self, belief):
+        pulled = belief.at(np.array([STRANGER]), np.array([1]))
+        near(pulled.mean, belief.prior.mean[-1:])
+        near(pulled.precision, belief.prior.precision[-1:] * 0.5)
+
+    def test_of_plain_factors_nothing_is_believed_but_of_a_stranger_that_it_is_like_them(self):
+        factors = np.random.default_rng(0).normal(size=(40, D)).astype(np.float32)
+        prior = Belief.of_mean(factors, 2.0).at(np.array([0, 39, STRANGER]), np.array([1, 5, 1]))
+        assert not prior.matrices()[:2].any()
+        near(prior.mean[2], factors.mean(axis=0))
+        own = np.cov(factors.T, bias=True)
+        expected = (40 * own + factors.astype(np.float64).var() * np.eye(D)) / 41
+        near(np.linalg.inv(prior.matrices()[2]), expected)
+
+    @pytest.mark.parametrize("shape", [(1, 2), (1, 1), (5, 1)])
+    def test_a_stranger_is_believed_something_of_however_few_there_are(self, shape):
+        prior = Belief.of_mean(np.ones(shape, np.float32), 2.0).prior
+        assert np.linalg.eigvalsh(prior.matrices()[-1]).min() > 0
+
+
+class TestSides:
+    def test_rows_of_the_source_alone_stand_at_their_centred_prior_mean(self, served, belief):
+        m0 = belief.prior.origin
+        expected = m0 + 0.5 * (belief.prior.mean[N_TRAINED:N] - m0)
+        near(served.mapped.factors[N_TRAINED:], expected)
+
+    def test_rows_of_the_target_are_solved_around_their_priors(self, served, belief):
+        log = make_log()
+        prior = belief.at(np.arange(N_TRAINED), np.diff(log.indptr))
+        for row in (1, 4, 10):
+            expected = dense(log[row].toarray()[0], served.other.factors, prior, row)
+            near(served.mapped.factors[row], expected)
+
+    def test_rows_nobody_was_shown_are_not_evidence_against_anyone(self, served):
+        trained = served.mapped.factors[:N_TRAINED].astype(np.float64)
+        near(served.mapped.gram, trained.T @ trained)
+
+    def test_what_was_seen_is_the_log_from_both_sides(self, served):
+        log = make_log().toarray()
+        assert np.array_equal(served.mapped.seen.toarray()[:N_TRAINED], log)
+        assert not served.mapped.seen.toarray()[N_TRAINED:].any()
+        assert np.array_equal(served.other.seen.toarray(), served.mapped.seen.toarray().T)
+
+    def test_history_is_added_to_what_is_stored_and_the_larger_value_counts(self, served):
+        rows, history = np.array([4, STRANGER]), sp.vstack([history_of(0, 3), history_of(5)])
+        merged = served.mapped.merged(rows, history.tocsr()).toarray()
+        expected = np.maximum(make_log()[4].toarray()[0], history_of(0, 3).toarray()[0])
+        assert np.array_equal(merged[0], expected)
+        assert np.array_equal(merged[1], history_of(5).toarray()[0])
+
+    def test_without_news_a_row_keeps_its_embedding_bit_for_bit(self, served):
+        nothing = sp.csr_matrix((3, N_ITEMS), dtype=np.float32)
+        rows = np.array([13, 0, 4])
+        embedded = served.mapped.embed(rows, nothing, served.other, 1)
+        assert np.array_equal(embedded, served.mapped.factors[rows])
+
+    def test_with_news_a_row_is_solved_again_with_all_that_is_known_of_it(self, served, belief):
+        new = next(j for j in range(N_ITEMS) if not make_log()[4, j])
+        embedded = served.mapped.embed(np.array([4]), history_of(new), served.other, 1)
+        values = make_log()[4].toarray()[0]
+        values[new] = 1
+        prior = belief.at(np.array([4]), np.array([np.count_nonzero(values)]))
+        near(embedded[0], dense(values, served.other.factors, prior))
+
+    def test_a_stranger_with_news_is_solved_around_the_mean(self, served, belief):
+        embedded = served.mapped.embed(np.array([STRANGER]), history_of(2, 5), served.other, 1)
+        prior = belief.at(np.array([STRANGER]), np.array([2]))
+        near(embedded[0], dense(history_of(2, 5).toarray()[0], served.other.factors, prior))
+
+    def test_on_the_other_side_news_are_folded_in_as_plain_als_does(self, served):
+        people = np.zeros((1, N), np.float32)
+        people[0, [0, 5]] = 1
+        embedded = served.other.embed(np.array([6]), sp.csr_matrix(people), served.mapped, 1)
+        values = served.other.seen[6].toarray()[0]
+        values[[0, 5]] = 1
+        trained = served.mapped.factors[:N_TRAINED]
+        near(embedded[0], dense(values[:N_TRAINED], trained))
+
+
+class TestAnswer:
+    def test_scores_are_products_of_embeddings_best_first_without_what_was_seen(self, served):
+        ids, scores = recommend(served, ["u4", "u12"])
+        assert (ids.shape, ids.dtype, scores.dtype) == ((2, N_ITEMS), object, np.float32)
+        for place, row in enumerate((4, 12)):
+            expected = served.mapped.factors[row] @ served.other.factors.T
+            open_to = np.flatnonzero(served.mapped.seen[row].toarray()[0] == 0)
+            order = open_to[np.argsort(-expected[open_to])]
+            assert ids[place][: len(order)].tolist() == [ITEMS[j] for j in order]
+            near(scores[place][: len(order)], expected[order])
+
+    def test_short_lists_end_in_none_and_minus_infinity(self, served):
+        ids, scores = recommend(served, ["u1", "u12"], n=N_ITEMS + 2)
+        assert ids[0].tolist() == [None] * (N_ITEMS + 2)
+        assert np.isneginf(scores[0]).all()
+        assert ids[1][-2:].tolist() == [None, None]
+        assert np.isneginf(scores[1][-2:]).all()
+        assert np.isfinite(scores[1][:-2]).all()
+
+    def test_what_history_tells_is_seen_too(self, served):
+        ids, _ = recommend(served, ["u12"], history={"u12": ["i2", "i5"]})
+        assert set(ids[0]) == {*ITEMS, None} - {"i2", "i5"}
+
+    def test_history_of_some_leaves_others_alone(self, served):
+        plain = recommend(served, ["u3", "u12", "u5"])
+        told = recommend(served, ["u3", "u12", "u5"], history={"u12": ["i2"]})
+        for place in (0, 2):
+            assert np.array_equal(plain[0][place], told[0][place])
+            near(plain[1][place], told[1][place])
+        assert not np.array_equal(plain[0][1], told[0][1])
+
+    def test_an_empty_history_is_none(self, served):
+        plain = recommend(served, ["u12"])
+        for history in ({}, {"u12": []}, {"u12": np.array([])}):
+            told = recommend(served, ["u12"], history=history)
+            assert np.array_equal(told[1], plain[1])
+
+    def test_nothing_of_a_history_is_kept(self, served):
+        before = recommend(served, PEOPLE)
+        recommend(served, PEOPLE, history={person: ["i0", "i7"] for person in PEOPLE})
+        after = recommend(served, PEOPLE)
+        assert np.array_equal(before[0], after[0])
+        assert np.array_equal(before[1], after[1])
+
+    def test_an_item_told_twice_counts_once(self, served):
+        once = recommend(served, ["u12"], history={"u12": ["i2"]})
+        twice = recommend(served, ["u12"], history={"u12": ["i2", "i2"]})
+        assert np.array_equal(once[1], twice[1])
+
+    def test_an_id_may_be_asked_for_twice(self, served):
+        ids, scores = recommend(served, ["u4", "u12", "u4"], history={"u4": ["i0"]})
+        assert np.array_equal(ids[0], ids[2])
+        assert np.array_equal(scores[0], scores[2])
+
+    def test_nobody_is_asked_for(self, served):
+        ids, scores = recommend(served, [], n=3)
+        assert (ids.shape, scores.shape) == ((0, 3), (0, 3))
+
+    @pytest.mark.parametrize(
+        "form", [tuple, np.array, pd.Series, pl.Series, Vocabulary, iter], ids=str
+    )
+    def test_ids_come_in_any_sequence(self, served, form):
+        ids, _ = recommend(served, form(["u4", "u12"]))
+        assert np.array_equal(ids, recommend(served, ["u4", "u12"])[0])
+
+    def test_the_size_of_blocks_does_not_matter(self, served, monkeypatch):
+        whole = recommend(served, PEOPLE, history={"u4": ["i0"]})
+        monkeypatch.setattr(serving, "SCORES_AT_ONCE", 3 * N_ITEMS)
+        parts = recommend(served, PEOPLE, history={"u4": ["i0"]}, num_threads=2)
+        assert np.array_equal(whole[0], parts[0])
+        near(whole[1], parts[1])
+
+    def test_rows_of_the_source_alone_are_found_for_a_column(self, served):
+        ids, _ = audience(served, ["i6"])
+        assert set(ids[0]) == {*PEOPLE, None} - {"u1"}
+
+
+class TestUnknownIds:
+    def test_they_are_an_error_that_names_them(self, served):
+        with pytest.raises(UnknownIdError) as error:
+            recommend(served, ["u4", *"abcd"])
+        assert str(error.value) == (
+            "unknown ids 'a', 'b', 'c', ... (4 in all): take them out, "
+            'or pass missing="popular" to serve them the most popular'
+        )
+
+    def test_or_get_what_is_popular_where_that_is_asked_for(self, served):
+        ids, scores = recommend(served, ["new", "u4"], missing="popular")
+        counts = np.diff(make_log().tocsc().indptr)
+        order = np.argsort(-counts, kind="stable")
+        assert ids[0].tolist() == [ITEMS[j] for j in order]
+        assert scores[0].tolist() == counts[order].tolist()
+        assert np.array_equal(ids[1], recommend(served, ["u4"])[0][0])
+
+    @pytest.mark.parametrize("missing", ["raise", "popular"])
+    def test_with_a_history_they_are_served_by_it(self, served, missing):
+        ids, scores = recommend(served, ["new"], history={"new": ["i2", "i5"]}, missing=missing)
+        row = served.mapped.embed(np.array([STRANGER]), history_of(2, 5), served.other, 1)[0]
+        assert set(ids[0]) == {*ITEMS, None} - {"i2", "i5"}
+        near(scores[0][:-2], np.sort((row @ served.other.factors.T)[[0, 1, 3, 4, 6, 7]])[::-1])
+
+    def test_unknown_items_of_a_history_are_an_error(self, served):
+        with pytest.raises(UnknownIdError) as error:
+            recommend(served, ["u4"], history={"u4": ["i2", "nothing"]})
+        assert str(error.value) == (
+            "unknown ids 'nothing': take them out, "
+            'or pass missing="popular" to leave them out of the history'
+        )
+
+    def test_or_left_out_where_that_is_asked_for(self, served):
+        told = recommend(served, ["u4"], history={"u4": ["i2", "?"]}, missing="popular")
+        assert np.array_equal(told[1], recommend(served, ["u4"], history={"u4": ["i2"]})[1])
+
+    def test_a_stranger_with_nothing_but_unknown_items_gets_what_is_popular(self, served):
+        told = recommend(served, ["new"], history={"new": ["?"]}, missing="popular")
+        assert np.array_equal(told[0], recommend(served, ["new"], missing="popular")[0])
+
+    def test_integers_for_strings_are_told_as_such(self, served):
+        with pytest.raises(UnknownIdError) as error:
+            recommend(served, [1, 2])
+        assert str(error.value) == (
+            "unknown ids 1, 2: they are integers but those of the model are strings, convert them"
+        )
+
+
+class TestWrongArguments:
+    @pytest.mark.parametrize(
+        ("arguments", "kind", "message"),
+        [
+            ({"ids": "u4"}, TypeError, "ids must be a sequence, got 'u4': put a single id in"),
+            ({"ids": 4}, TypeError, "ids must be a sequence, got 4: put a single id in a list"),
+            ({"ids": ["u4", 4]}, DataError, "ids are of mixed types, such as 'u4' and 4"),
+            ({"ids": ["u4", None]}, DataError, "1 of 2 ids are null"),
+            ({"n": 0}, ValueError, "n must be at least 1, got 0"),
+            ({"n": -3}, ValueError, "n must be at least 1, got -3"),
+            ({"missing": "mask"}, ValueError, 'missing must be "raise" or "popular", got \'mask\''),
+            ({"history": {"u4": "i2"}}, TypeError, "ids must be a sequence, got 'i2'"),
+            (
+                {"history": {"u5": ["i2"], "u7": []}},
+                ValueError,
+                "history names 2 ids that were not asked for, for example 'u5'",
+            ),
+        ],
+    )
+    def test_they_are_refused_with_what_to_do(self, served, arguments, kind, message):
+        with pytest.raises(kind, match=message):
+            recommend(served, **{"ids": ["u4"], **arguments})
