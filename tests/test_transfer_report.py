@@ -1,0 +1,153 @@
+"""The report says in words and numbers what was moved, how strongly, and what it brought."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from coldstart.adapters import MeanAdapter, RidgeAdapter
+from coldstart.als import PriorALS
+from coldstart.datasets import make_cross_domain
+from coldstart.strength import Search, Strength
+from coldstart.transfer_report import Gain, TransferReport
+from coldstart.warmstart import WarmStart
+
+STRENGTH = Strength((0, 5), (0.75, 1.25), (1.0, 3.0), 20.0)
+
+
+def make_search():
+    """Three people; nobody has truth left for the second at five shots."""
+    return Search(
+        adapter=0,
+        strength=STRENGTH,
+        null=STRENGTH,
+        shots=(0, 5),
+        quality=np.array([[0.4, 0.2, 0.6], [0.5, np.nan, 0.7]]),
+        baseline=np.array([[0.1, 0.2, 0.3], [0.1, np.nan, 0.3]]),
+        baseline_names=("popularity", "plain ALS"),
+    )
+
+
+def make_report(*, anchors=40, found=None, chosen=True, adapter=None):
+    return TransferReport.of(
+        side="users",
+        adapter=adapter or RidgeAdapter(0.3, normalize=True),
+        source=(90, 16),
+        target=(70, 8),
+        anchors=anchors,
+        moved=88,
+        strength=STRENGTH,
+        found=found or make_search(),
+        chosen=chosen,
+    )
+
+
+def test_it_reads_as_sentences():
+    first, second, *rest = str(make_report()).splitlines()
+    assert first == (
+        "Moved 88 of 90 source users (16 factors) into a target of 70 users (8 factors), "
+        "learned from 40 anchors."
+    )
+    assert second == (
+        "Adapter: RidgeAdapter(ridge=0.3, normalize=True, pseudo_anchors=64.0); "
+        "ridge around zero 20."
+    )
+    assert rest[:2] == [
+        "From 0 interactions on: 0.75 of the way from the mean, precision times 1.",
+        "From 5 interactions on: 1.25 of the way from the mean, precision times 3.",
+    ]
+    assert rest[2].startswith(
+        "At 0 shots: NDCG@10 0.4000 against 0.2000 without a source (popularity), "
+        "difference +0.2000 ["
+    )
+    assert rest[2].endswith("], 3 held-out users.")
+    assert rest[3].startswith("At 5 shots: NDCG@10 0.6000 against 0.2000")
+    assert rest[3].endswith("], 2 held-out users.")
+    assert rest[4].startswith("These people also chose the strength")
+    assert len(rest) == 5
+
+
+def test_gains_are_means_over_people_with_truth_between_their_limits():
+    zero, five = make_report().gains
+    assert (zero.people, five.people) == (3, 2)
+    assert zero.warm == pytest.approx(0.4, rel=1e-12)
+    assert five.baseline == pytest.approx(0.2, rel=1e-12)
+    assert zero.low <= zero.warm - zero.baseline <= zero.high
+
+
+def test_where_nobody_has_truth_there_is_nothing_to_tell():
+    found = make_search()
+    nobody = np.full((2, 3), np.nan)
+    gains = make_report(found=replace(found, quality=nobody, baseline=nobody)).gains
+    assert all(gain.people == 0 and np.isnan([gain.warm, gain.low]).all() for gain in gains)
+
+
+def test_it_survives_json():
+    report = make_report(anchors=3)
+    assert TransferReport.from_json(json.loads(json.dumps(report.to_json()))) == report
+
+
+@pytest.mark.parametrize(("anchors", "warned"), [(15, True), (16, False)])
+def test_fewer_anchors_than_source_factors_are_a_warning(anchors, warned):
+    report = make_report(anchors=anchors)
+    assert len(report.warnings) == warned
+    assert ("Warning: 15 anchors are fewer than the 16 source factors" in str(report)) == warned
+
+
+def test_the_mean_has_no_map_to_warn_of():
+    assert make_report(anchors=0, adapter=MeanAdapter()).warnings == ()
+
+
+def test_an_adapter_without_settings_is_named():
+    assert make_report(adapter=MeanAdapter()).adapter == "MeanAdapter()"
+
+
+def test_gains_print_alone():
+    gain = Gain(1, 20, 0.25, 0.2, "popularity", 0.01, 0.09)
+    assert str(gain) == (
+        "At 1 shots: NDCG@10 0.2500 against 0.2000 without a source (popularity), "
+        "difference +0.0500 [+0.0100, +0.0900], 20 held-out"
+    )
+
+
+@pytest.fixture(scope="module")
+def logs():
+    """Seven people in both catalogs."""
+    return make_cross_domain(
+        90, 40, 30, overlap=0.08, source_interactions=9, target_interactions=7, rng=3
+    )
+
+
+class TestFittedReports:
+    def fit(self, logs, **settings):
+        model = PriorALS(factors=9, regularization=2.0, alpha=5.0, iterations=3, rng=0)
+        return WarmStart(model, RidgeAdapter(), rng=0, **settings).fit(*logs).report_
+
+    def test_few_anchors_are_enough_and_warned_of(self, logs):
+        report = self.fit(logs)
+        assert report.anchors == 7
+        assert report.warnings == (
+            "7 anchors are fewer than the 9 source factors: the map is mostly its prior",
+            "too few anchors to hold any out: the strength is the adapter's own, untested",
+        )
+        assert report.gains == ()
+        assert report.strength == Strength(regularization=2.0)
+
+    def test_a_strength_that_was_given_is_not_warned_of(self, logs):
+        report = self.fit(logs, strength=3.0)
+        assert report.strength.temper == (3.0,)
+        assert len(report.warnings) == 1
+
+    def test_it_counts_rows_of_both_catalogs(self, logs):
+        source, target = logs
+        report = self.fit(logs, strength=3.0)
+        assert (report.source_rows, report.target_rows) == (len(source.users), len(target.users))
+        assert report.moved == len(source.users)
+
+    def test_held_out_people_are_counted_and_printed(self):
+        report = self.fit(make_cross_domain(200, 40, 30, source_interactions=9, rng=3))
+        assert [gain.shots for gain in report.gains] == list(report.strength.shots)
+        assert report.gains[0].people >= 10
+        assert "held-out users." in str(report)
+        assert report.warnings == ()
