@@ -183,19 +183,19 @@ def answer(
         raise ValueError(f'missing must be "raise" or "popular", got {missing!r}')
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
-    ids = as_ids(ids).tolist()
-    rows = query.ids.rows(ids, missing="mask")
-    news = _history_matrix(ids, history or {}, catalog.ids, missing)
+    asked = as_ids(ids).tolist()
+    rows = query.ids.rows(asked, missing="mask")
+    news = _history_matrix(asked, history or {}, catalog.ids, missing)
     unknown = (rows < 0) & (np.diff(news.indptr) == 0)
     if missing == "raise" and unknown.any():
-        wanted = [ids[place] for place in np.flatnonzero(unknown)]
+        wanted = [asked[place] for place in np.flatnonzero(unknown)]
         _raise_unknown(query.ids, wanted, "to serve them the most popular")
-    found = np.full((len(ids), n), -1, np.int64)
-    scores = np.full((len(ids), n), -np.inf, np.float32)
+    found = np.full((len(asked), n), -1, np.int64)
+    scores = np.full((len(asked), n), -np.inf, np.float32)
     popularity = np.diff(catalog.seen.indptr).astype(np.float32)
     step = max(1, SCORES_AT_ONCE // max(1, len(catalog.ids)))
-    for begin in range(0, len(ids), step):
-        block = slice(begin, min(begin + step, len(ids)))
+    for begin in range(0, len(asked), step):
+        block = slice(begin, min(begin + step, len(asked)))
         embedded = query.embed(rows[block], news[block], catalog, num_threads)
         block_scores = embedded @ catalog.factors.T
         block_scores[unknown[block]] = popularity

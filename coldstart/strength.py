@@ -31,7 +31,7 @@ TEMPERS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 RIDGES = (1.0, 0.0)  # of the mapped side, as multiples of the model's
 PASSES = 2  # over tempers, then centres
 POOLED = 0.25  # weight of the average over all numbers of shots beside that of one's own
-PROBE = 2.0  # temper at which adapters are compared with each other
+PROBES = (0.3, 2.0)  # tempers at which adapters are compared with each other, the better counts
 MEAN_TEMPERS = (0.0, 0.3, 1.0, 3.0, 10.0)  # of the mean prior; 0 is plain ALS
 LEAST_PEOPLE = 10  # with anything left to find, for a number of shots to have a strength of its own
 
@@ -217,7 +217,10 @@ def search(
         return _together(r.of_prior(r.fold.priors[adapter], strength, k) for r in rankers)
 
     def probe(adapter: int) -> float:
-        return _mean(_mean(quality(adapter, k, 1.0, PROBE, ridge)) for k in usable)
+        return _mean(
+            max(_mean(quality(adapter, k, 1.0, t, ridge)) for t in (PROBES if k else (1.0,)))
+            for k in usable
+        )
 
     best = int(np.argmax([probe(adapter) for adapter in range(len(folds[0].priors))]))
     tempers, centres = dict.fromkeys(usable, 1.0), dict.fromkeys(usable, 1.0)

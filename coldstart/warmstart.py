@@ -294,7 +294,7 @@ class WarmStart:
         if self.refine != 0:
             raise ValueError(f"refine must be 0 in this version, got {self.refine!r}")
         strength: Any = self.strength
-        number = isinstance(strength, Real) and 0 <= strength < np.inf
+        number = isinstance(strength, Real) and 0 <= float(strength) < np.inf
         if not (number or isinstance(strength, Strength) or strength == "auto"):
             raise ValueError(
                 f'strength must be "auto", a number from 0 on or a Strength, got {strength!r}'
