@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import subprocess
 import sys
 import time
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+from provenance import provenance
 
 from coldstart.datasets import read_interactions
 from coldstart.evaluation import evaluate
@@ -32,7 +31,7 @@ PAIRS = {
     "xmrec uk -> de": ("xmrec", "uk", "de", "items", 256),
 }
 SHOTS = (0, 1, 2, 5)
-KEPT = ("settings", "versions", "python", "train", "eligible", "test", "validation")
+KEPT = ("settings", "train", "eligible", "test", "validation")
 
 
 def main() -> None:
@@ -42,7 +41,7 @@ def main() -> None:
     parser.add_argument("--pairs", nargs="*", default=list(PAIRS), choices=list(PAIRS))
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     options = parser.parse_args()
-    study = _header()
+    study = {**provenance(), "runs": []}
     if RESULTS.exists():
         old = json.loads(RESULTS.read_text())
         if old["commit"] == study["commit"]:
@@ -52,7 +51,13 @@ def main() -> None:
         for pair in options.pairs:
             if (pair, seed) not in done:
                 study["runs"].append(_run(options.data, pair, seed))
-                RESULTS.write_text(json.dumps(study, indent=1) + "\n")
+                RESULTS.write_text(_lines(study))
+
+
+def _lines(study: dict[str, Any]) -> str:
+    """JSON with one line for each run."""
+    head = json.dumps({**study, "runs": []}, indent=1).removesuffix("[]\n}")
+    return head + "[\n" + ",\n".join(map(json.dumps, study["runs"])) + "\n]}\n"
 
 
 def _run(data: Path, pair: str, seed: int) -> dict[str, Any]:
@@ -81,27 +86,6 @@ def _run(data: Path, pair: str, seed: int) -> dict[str, Any]:
         "comparisons": [row for row in values["comparisons"] if row["metric"] == "ndcg"],
         "timings": values["timings"],
     }
-
-
-def _header() -> dict[str, Any]:
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    return {
-        "commit": commit,
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "cpu": _cpu(),
-        "python": platform.python_version(),
-        "runs": [],
-    }
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 if __name__ == "__main__":

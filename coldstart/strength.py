@@ -203,9 +203,9 @@ def search(
     """Choose adapter, temper, centre and ridge, in this order, by the mean quality of the held-out
     people of all folds.
 
-    One adapter and one ridge serve every number of shots. Temper and centre are chosen for each, by
-    its own quality and the average over all of them in equal parts, so that one small group of
-    people decides nothing alone. `tick` is called before every ranking of all people.
+    One adapter and one ridge serve every number of shots. Temper and centre are chosen for each, in
+    turns, by its own quality and with little weight that of all the others. `tick` is called before
+    every ranking of all people.
     """
     rankers = [fold.ranker(metric_name, n, num_threads) for fold in folds]
     ridge = float(folds[0].model.regularization)
