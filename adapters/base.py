@@ -82,7 +82,7 @@ class Tunable(Protocol):
 def anchor_arrays(
     source: ArrayLike, target: ArrayLike, weight: ArrayLike | None
 ) -> tuple[Array, Array, Array]:
-    """Both embeddings in float64 and the weights scaled to mean 1, checked."""
+    """Both embeddings and the weights in float64, checked; an anchor of weight 2 is two anchors."""
     s, t = embeddings(source, "source"), embeddings(target, "target")
     if len(s) != len(t):
         raise ValueError(
@@ -94,10 +94,9 @@ def anchor_arrays(
         raise ValueError(f"weight must have shape ({len(s)},), one per anchor, got {w.shape}")
     if not np.isfinite(w).all() or (w < 0).any():
         raise ValueError("weight must be finite and not negative")
-    total = w.sum()
-    if len(w) and total == 0:
+    if len(w) and not w.any():
         raise ValueError("all weights are 0: no anchor is left")
-    return s, t, w * (len(w) / total if len(w) else 1.0)
+    return s, t, w
 
 
 def check_fitted(adapter: Adapter, learned: str) -> None:

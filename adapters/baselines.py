@@ -59,12 +59,12 @@ class MeanAdapter:
             raise ValueError(
                 "MeanAdapter needs target rows, or a context with the mean of all target rows"
             )
-        mean = context.mean if context.mean is not None else w @ t / len(t)
+        mean = context.mean if context.mean is not None else w @ t / w.sum()
         if context.covariance is not None:
             covariance = context.covariance
         else:
-            covariance = ((t - mean).T * w) @ (t - mean) / max(len(t), 1)
-        count = max(len(t), 1)
+            covariance = ((t - mean).T * w) @ (t - mean) / (w.sum() or 1.0)
+        count = w.sum() or 1.0
         self.mean_: NDArray[np.float64] = np.asarray(mean, np.float64)
         self.covariance_ = (count * covariance + sphere(covariance)) / (count + 1)
         self._source_width = s.shape[1]

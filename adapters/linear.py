@@ -59,7 +59,7 @@ class RidgeAdapter:
     ridge_ : float
     normalize_ : bool
     residual_covariance_ : array (d_target, d_target)
-    n_anchors_ : int
+    n_anchors_ : float, the sum of the weights
 
     References
     ----------
@@ -118,6 +118,8 @@ class RidgeAdapter:
     ) -> RidgeAdapter:
         """Fit the map on n anchors: `source` (n, d_source), `target` (n, d_target), `weight` (n,).
 
+        A weight counts anchors: 2 is the anchor twice, 0 is without it.
+
         Raises
         ------
         AnchorError
@@ -130,7 +132,7 @@ class RidgeAdapter:
         if not len(s):
             raise AnchorError("RidgeAdapter needs anchors, rows known on both sides: it got none")
         context = context or AnchorContext()
-        n, d = t.shape
+        n, d = w.sum(), t.shape[1]
         anchor_mean = w @ t / n
         m0 = anchor_mean if context.mean is None else np.asarray(context.mean, np.float64)
         self.intercept_ = (self.pseudo_anchors * m0 + n * anchor_mean) / (self.pseudo_anchors + n)
@@ -144,7 +146,7 @@ class RidgeAdapter:
             for ridge in ridges
         )
         self.normalize_, problem = options[best], problems[best]
-        self.source_mean_, self.n_anchors_ = problem.mean, n
+        self.source_mean_, self.n_anchors_ = problem.mean, float(n)
         self.coef_, self._spread = problem.solve(self.ridge_)
         residual = t - self.intercept_ - (problem.s @ self.coef_)
         off = self.intercept_ - m0
@@ -186,10 +188,12 @@ class RidgeAdapter:
 class _RidgeProblem:
     """Regress centred targets on centred sources; one eigendecomposition serves every ridge.
 
-    `s` (n, d_source), `moment` = S'DT, eigenpairs of S'DS, `energy` = tr(T'DT M) for the metric M.
+    `s` (n_rows, d_source), `count` n = sum of the weights, `moment` = S'DT, eigenpairs of S'DS,
+    `energy` = tr(T'DT M) for the metric M.
     """
 
     s: Array
+    count: float
     mean: Array
     values: Array
     vectors: Array
@@ -199,11 +203,12 @@ class _RidgeProblem:
 
     @classmethod
     def of(cls, s: Array, t: Array, w: Array, metric: Array) -> _RidgeProblem:
-        mean = w @ s / len(s)
+        count = float(w.sum())
+        mean = w @ s / count
         s = s - mean
         values, vectors = np.linalg.eigh((s.T * w) @ s)
         energy = float(np.einsum("ij,ji->", (t.T * w) @ t, metric))
-        return cls(s, mean, np.maximum(values, 0.0), vectors, (s.T * w) @ t, metric, energy)
+        return cls(s, count, mean, np.maximum(values, 0.0), vectors, (s.T * w) @ t, metric, energy)
 
     def rho(self, ridge: float) -> float:
         return ridge * float(self.values.mean() or 1.0)
@@ -215,7 +220,7 @@ class _RidgeProblem:
 
     def gcv(self, ridge: float) -> float:
         """n |T - SW|^2 / (n - degrees of freedom)^2, the norm taken in the metric."""
-        n, rho = len(self.s), self.rho(ridge)
+        n, rho = self.count, self.rho(ridge)
         along = self.vectors.T @ self.moment  # (d_source, d_target)
         sizes = np.einsum("ij,jk,ik->i", along, self.metric, along, optimize=True)
         shrunk = 1 / (self.values + rho)

@@ -4,7 +4,8 @@
 
 writes `benchmarks/results/reference.json`. A pair and seed that is already there with the same
 commit is not run again. Interactions come back in random order here, so that pairs with and
-without timestamps are measured alike. The README's table is written by `readme_table.py`.
+without timestamps are measured alike, and every number of shots is measured on the same people:
+those who have something left to find at five. The README's table is written by `readme_table.py`.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ def _run(data: Path, pair: str, seed: int) -> dict[str, Any]:
         factors=factors,
         rng=seed,
         order="random",
+        same_people=True,
     )
     print(f"{pair}, seed {seed}, {time.perf_counter() - began:.0f} s", file=sys.stderr)
     print(results, file=sys.stderr, flush=True)

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from coldstart.errors import ArtefactError, DataError
 
-__all__ = ["FORMAT", "VERSION", "read_artefact", "replaceable_files", "write_artefact"]
+__all__ = ["FORMAT", "VERSION", "check_replaceable", "read_artefact", "write_artefact"]
 
 FORMAT = "coldstart"
 VERSION = 1
@@ -93,7 +93,7 @@ def write_artefact(
     parts = {name: _part(name, array) for name, array in arrays.items() if array is not None}
     text = _manifest_text(manifest, {name: entry for name, (entry, _) in parts.items()})
     try:
-        old = replaceable_files(folder)
+        check_replaceable(folder)
         folder.mkdir(parents=True, exist_ok=True)
         _write_arrays(folder, list(parts.values()))
         _write_unfinished(folder / _MANIFEST, lambda file: file.write(text.encode()))
@@ -105,7 +105,8 @@ def write_artefact(
         ) from error
     finally:  # those that a killed save left, too
         _remove(list(folder.glob(f"*{_UNFINISHED}")))
-    _remove([folder / file for file in old - {entry.file for entry, _ in parts.values()}])
+    named = {entry.file for entry, _ in parts.values()}
+    _remove([path for path in folder.glob("*.npy") if path.name not in named and _ours(path)])
 
 
 def read_artefact(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -177,15 +178,27 @@ def _manifest_text(content: Mapping[str, Any], entries: Mapping[str, _Entry]) ->
         "content": dict(content),
         "arrays": {name: asdict(entry) for name, entry in entries.items()},
     }
+    whole["digest"] = _digest(json.loads(json.dumps(whole)))
     return json.dumps(whole, indent=1) + "\n"
 
 
-def replaceable_files(folder: Path) -> set[str]:
-    """Name the files of the model that a save in `folder` replaces."""
+def _digest(whole: Mapping[str, Any]) -> str:
+    """Fingerprint of what a manifest says, its own fingerprint apart."""
+    said = {key: value for key, value in whole.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _ours(path: Path) -> bool:
+    """Whether a file bears such a name as arrays of models get."""
+    return _FILE.fullmatch(path.name) is not None
+
+
+def check_replaceable(folder: Path) -> None:
+    """Refuse a folder with a manifest that a save must not replace."""
     if not (folder / _MANIFEST).exists():
-        return set()
+        return
     try:
-        return {entry.file for entry in _read_manifest(folder)[0].values()}
+        _read_manifest(folder)
     except ArtefactError as error:
         raise ArtefactError(
             f"cannot save over {folder / _MANIFEST}, which is not of a model that this coldstart "
@@ -257,6 +270,8 @@ def _parse_manifest(path: Path, whole: Any) -> tuple[dict[str, _Entry], dict[str
             f"{path} was written by a newer coldstart, in version {int(whole['version'])} of the "
             f"format where this one reads {VERSION}: upgrade coldstart"
         )
+    if whole["digest"] != _digest(whole):
+        raise ValueError("its content is not what was saved")
     entries = {name: _Entry(**fields) for name, fields in whole["arrays"].items()}
     return entries, dict(whole["content"])
 

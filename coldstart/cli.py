@@ -172,10 +172,10 @@ def fit(
 
     from coldstart.adapters import named
     from coldstart.als import PriorALS
-    from coldstart.artefact import replaceable_files
+    from coldstart.artefact import check_replaceable
     from coldstart.warmstart import WarmStart
 
-    replaceable_files(out)
+    check_replaceable(out)
     warm = WarmStart(
         PriorALS(factors, rng=seed, num_threads=threads),
         named(adapter),

@@ -52,6 +52,7 @@ def evaluate(
     test_share: float = 0.2,
     validation_share: float = 0.2,
     order: Order = "auto",
+    same_people: bool = False,
     num_threads: int = 0,
     show_progress: bool = False,
 ) -> Results:
@@ -84,6 +85,9 @@ def evaluate(
         Of the anchors with at least 5 interactions on both sides.
     order : {"auto", "time", "random"}
         In which order interactions come back; "auto" is time where there is any.
+    same_people : bool, default False
+        Measure every number of shots on those who have something left to find at the largest,
+        instead of on all who have at that number.
 
     Returns
     -------
@@ -117,7 +121,7 @@ def evaluate(
         side=side,
     )
     measured = [
-        _measure(arm, task, split.test)
+        _measure(arm, task, split.test, same_people)
         for arm in tqdm(chosen, desc="arms", disable=not show_progress)
     ]
     return Results(
@@ -132,27 +136,30 @@ def evaluate(
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """The ranked lists of one arm, and how well it did on the validation people."""
+    """The ranked lists of one arm, who counts, and how well it did on the validation people."""
 
     arm: Arm
     ranked: dict[int, Ranked]
+    counted: dict[int, NDArray[np.bool_]]
     validation: dict[int, float]
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def _measure(arm: Arm, task: Task, test: People) -> _Measured:
+def _measure(arm: Arm, task: Task, test: People, same_people: bool) -> _Measured:
     began = time.perf_counter()
     arm.fit(task)
     fitted = time.perf_counter()
     ranked = {k: _ranked(arm, task, test, k) for k in task.shots}
     predicted = time.perf_counter()
+    last = max(task.shots)  # whoever has something left then has it before
+    counted = {k: ranked[last if same_people else k].relevant > 0 for k in task.shots}
     validation = {}
     if not arm.uses_source:  # one of them is what the others are compared with
         for k in task.shots:
             scores = arm.scorer(task.validation.source, task.validation.held.history(k), k)
             validation[k] = task.mean_quality(scores, task.validation, k)
     return _Measured(
-        arm, ranked, validation, {"fit": fitted - began, "predict": predicted - fitted}
+        arm, ranked, counted, validation, {"fit": fitted - began, "predict": predicted - fitted}
     )
 
 
@@ -164,9 +171,8 @@ def _ranked(arm: Arm, task: Task, people: People, shots: int) -> Ranked:
 
 
 def _per_person(one: _Measured, shots: int, names: Sequence[str]) -> NDArray[np.float64]:
-    """Metrics (n_people, n_metrics) of the people with anything left to find."""
-    ranked = one.ranked[shots]
-    known = ranked.relevant > 0
+    """Metrics (n_people, n_metrics) of the people who count."""
+    ranked, known = one.ranked[shots], one.counted[shots]
     columns = [metric_named(name)(ranked.hits[known], ranked.relevant[known]) for name in names]
     return np.stack(columns, axis=1)
 

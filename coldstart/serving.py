@@ -16,6 +16,7 @@ from coldstart.prior import Prior
 from coldstart.ranking import top_n
 from coldstart.rows import gram_matrix, solve_rows
 from coldstart.strength import Strength
+from coldstart.threads import one_blas_thread
 from coldstart.vocabulary import Vocabulary, as_ids
 
 __all__ = ["Belief", "Missing", "Served", "Side", "answer"]
@@ -197,7 +198,8 @@ def answer(
     for begin in range(0, len(asked), step):
         block = slice(begin, min(begin + step, len(asked)))
         embedded = query.embed(rows[block], news[block], catalog, num_threads)
-        block_scores = embedded @ catalog.factors.T
+        with one_blas_thread():
+            block_scores = embedded @ catalog.factors.T
         block_scores[unknown[block]] = popularity
         seen = query.merged(rows[block], news[block])
         found[block], scores[block] = top_n(block_scores, n, seen=seen, num_threads=num_threads)

@@ -10,6 +10,8 @@ import numpy as np
 from coldstart.statistics import bootstrap_interval
 from coldstart.strength import Search, Strength
 
+FEW_PEOPLE = 50  # held out, below which a choice is little more than chance
+
 __all__ = ["Gain", "TransferReport"]
 
 
@@ -73,6 +75,11 @@ class TransferReport:
             warnings.append(
                 f"{anchors} anchors are fewer than the {source[1]} source factors: "
                 "the map is mostly its prior"
+            )
+        if found is not None and found.quality.shape[1] < FEW_PEOPLE:
+            warnings.append(
+                f"only {found.quality.shape[1]} people were held out to choose the strength: "
+                "it is a guess"
             )
         if chosen and found is None:
             warnings.append(

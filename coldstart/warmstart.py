@@ -15,6 +15,7 @@ from coldstart.adapters.base import Adapter
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors, find_anchors
 from coldstart.artefact import read_artefact, write_artefact
+from coldstart.errors import DataError
 from coldstart.factors import Factors
 from coldstart.interactions import Interactions
 from coldstart.saved import Fitted, adapter_from, adapter_to_json, damage_told
@@ -282,6 +283,9 @@ class WarmStart:
             raise TypeError(f"source must be Interactions or Factors, got {type(source).__name__}")
         if not isinstance(target, Interactions):
             raise TypeError(f"target must be Interactions, got {type(target).__name__}")
+        for name, catalog in (("source", source), ("target", target)):
+            if not len(catalog.users) or not len(catalog.items):
+                raise DataError(f"{name} is empty: it has no users or no items")
         if not isinstance(self.model, PriorALS):
             raise TypeError(f"model must be a PriorALS, got {type(self.model).__name__}")
         if isinstance(self.adapter, type) or not isinstance(self.adapter, Adapter):

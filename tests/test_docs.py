@@ -38,7 +38,10 @@ def test_the_example_is_about_ten_lines():
 
 def test_two_commands_do_all_the_set_up():
     commands = re.findall(r"^pip install .*$", README, re.M)
-    assert commands == ["pip install . && coldstart evaluate", 'pip install -e ".[test]" && pytest']
+    assert commands == [
+        "pip install -e . && coldstart evaluate",
+        'pip install -e ".[test]" && pytest',
+    ]
 
 
 def test_the_table_of_the_readme_is_that_of_the_committed_results():

@@ -83,11 +83,12 @@ class MeanPriorArm(_FoldInArm):
         """Estimate mean and covariance, and choose."""
         self._keep(task)
         rows = task.target_rows.astype(np.float64)
-        covariance = np.cov(rows.T) + 1e-6 * np.trace(np.cov(rows.T)) * np.eye(rows.shape[1])
+        covariance = np.atleast_2d(np.cov(rows.T))
+        covariance += 1e-6 * np.trace(covariance) * np.eye(len(covariance))
         self._shared = np.linalg.inv(covariance)
         self._means = {"all": rows.mean(axis=0), "anchors": rows[task.anchors.target].mean(axis=0)}
         self._chosen = task.choose(
-            product(self._means, TEMPERS),
+            product(self._means, TEMPERS, (self._model.regularization, 0.0)),
             lambda setting, source, history: self._around(history, *setting),
         )
         return self
@@ -97,9 +98,9 @@ class MeanPriorArm(_FoldInArm):
         return self._around(history, *self._chosen[shots])
 
     def settings(self) -> dict[str, Any]:
-        """Whose mean and which temper, for each number of shots."""
-        return {"mean, temper": dict(self._chosen)}
+        """Whose mean, which temper and which ridge, for each number of shots."""
+        return {"mean, temper, regularization": dict(self._chosen)}
 
-    def _around(self, history: sp.csr_matrix, whose: str, temper: float) -> Scorer:
+    def _around(self, history: sp.csr_matrix, whose: str, temper: float, ridge: float) -> Scorer:
         prior = Prior(self._means[whose][None], temper, shared=self._shared)
-        return self._folded(history, self._model.regularization, prior)
+        return self._folded(history, ridge, prior)

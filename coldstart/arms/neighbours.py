@@ -105,9 +105,10 @@ def nearest(
 
 def unit_rows(rows: sp.csr_matrix) -> sp.csr_matrix:
     """The rows (n, n_columns) scaled to length 1; empty rows stay empty."""
-    lengths: NDArray[np.float32] = sparse_norm(rows, axis=1).astype(np.float32)
-    data = rows.data / np.repeat(lengths, np.diff(rows.indptr))
-    return sp.csr_matrix((data, rows.indices, rows.indptr), shape=rows.shape)
+    data = rows.data.astype(np.float64)  # squares of float32 numbers may overflow, or vanish
+    lengths = sparse_norm(sp.csr_matrix((data, rows.indices, rows.indptr), rows.shape), axis=1)
+    data /= np.repeat(lengths, np.diff(rows.indptr))
+    return sp.csr_matrix((data.astype(np.float32), rows.indices, rows.indptr), shape=rows.shape)
 
 
 def _rarity(user_items: sp.csr_matrix) -> NDArray[np.float32]:
