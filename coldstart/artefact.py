@@ -2,7 +2,7 @@
 
 ::
 
-    model/manifest.json                        format, version, libraries, content, arrays
+    model/manifest.json                        format, version, libraries, content, arrays, digest
     model/user_factors-3f5a9c0d1e2b4a68.npy    a name, and how the sha256 of the file begins
     model/users-91d07be2c4f8a653.npy
 
@@ -33,7 +33,14 @@ from numpy.typing import NDArray
 
 from coldstart.errors import ArtefactError, DataError
 
-__all__ = ["FORMAT", "VERSION", "check_replaceable", "read_artefact", "write_artefact"]
+__all__ = [
+    "FORMAT",
+    "VERSION",
+    "check_replaceable",
+    "digest_of",
+    "read_artefact",
+    "write_artefact",
+]
 
 FORMAT = "coldstart"
 VERSION = 1
@@ -178,19 +185,19 @@ def _manifest_text(content: Mapping[str, Any], entries: Mapping[str, _Entry]) ->
         "content": dict(content),
         "arrays": {name: asdict(entry) for name, entry in entries.items()},
     }
-    whole["digest"] = _digest(json.loads(json.dumps(whole)))
+    whole["digest"] = digest_of(json.loads(json.dumps(whole)))
     return json.dumps(whole, indent=1) + "\n"
 
 
-def _digest(whole: Mapping[str, Any]) -> str:
+def digest_of(whole: Mapping[str, Any]) -> str:
     """Fingerprint of what a manifest says, its own fingerprint apart."""
     said = {key: value for key, value in whole.items() if key != "digest"}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _ours(path: Path) -> bool:
-    """Whether a file bears such a name as arrays of models get."""
-    return _FILE.fullmatch(path.name) is not None
+    """Whether a save wrote this array: its name says how its own sha256 begins."""
+    return bool(_FILE.fullmatch(path.name)) and path.stem.endswith(f"-{_sha256(path)[:16]}")
 
 
 def check_replaceable(folder: Path) -> None:
@@ -270,7 +277,7 @@ def _parse_manifest(path: Path, whole: Any) -> tuple[dict[str, _Entry], dict[str
             f"{path} was written by a newer coldstart, in version {int(whole['version'])} of the "
             f"format where this one reads {VERSION}: upgrade coldstart"
         )
-    if whole["digest"] != _digest(whole):
+    if whole["digest"] != digest_of(whole):
         raise ValueError("its content is not what was saved")
     entries = {name: _Entry(**fields) for name, fields in whole["arrays"].items()}
     return entries, dict(whole["content"])

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from coldstart import artefact
-from coldstart.artefact import FORMAT, VERSION, read_artefact, write_artefact
+from coldstart.artefact import FORMAT, VERSION, digest_of, read_artefact, write_artefact
 from coldstart.errors import ArtefactError, DataError
 
 Arrays = dict[str, np.ndarray]
@@ -204,6 +204,24 @@ class TestSavingOver:
         write_artefact(folder, model(shift=1), CONTENT)
         assert {(folder / name).read_text() for name in others} == {"mine"}
         assert holds(folder, model(shift=1))
+
+    def test_arrays_that_a_killed_save_left_go_with_the_next(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        finish = artefact._finish
+
+        def killed(folder: Path, files: list[str]) -> None:
+            if files == ["manifest.json"]:
+                raise KeyboardInterrupt
+            finish(folder, files)
+
+        monkeypatch.setattr(artefact, "_finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_artefact(folder, model(shift=5), CONTENT)
+        monkeypatch.undo()
+        write_artefact(folder, model(shift=1), CONTENT)
+        named = json.loads((folder / "manifest.json").read_text())["arrays"].values()
+        assert {path.name for path in folder.glob("*.npy")} == {entry["file"] for entry in named}
 
     def test_a_folder_with_files_of_others_and_no_manifest_is_fine(self, tmp_path: Path) -> None:
         (tmp_path / "notes.txt").write_text("mine")
@@ -395,6 +413,11 @@ def with_items(**changes: Any) -> Callable[[Any], Any]:
     }
 
 
+def signed(whole: Any) -> str:
+    """A manifest as a save writes it: what is wrong with it is not that it was changed later."""
+    return json.dumps({**whole, "digest": digest_of(whole)})
+
+
 class TestDamage:
     def test_a_missing_folder_is_named(self, tmp_path: Path) -> None:
         message = message_of(lambda: read_artefact(tmp_path / "model"))
@@ -452,8 +475,15 @@ class TestDamage:
         self, folder: Path, change: Callable[[Any], Any]
     ) -> None:
         path = folder / "manifest.json"
-        path.write_text(json.dumps(change(json.loads(path.read_text()))))
+        path.write_text(signed(change(json.loads(path.read_text()))))
         assert "manifest.json is damaged (" in message_of(lambda: read_artefact(folder))
+
+    def test_content_that_was_changed_by_hand_is_damaged(self, folder: Path) -> None:
+        path = folder / "manifest.json"
+        changed = {**json.loads(path.read_text()), "content": {"side": "elsewhere"}}
+        path.write_text(json.dumps(changed))
+        message = message_of(lambda: read_artefact(folder))
+        assert "manifest.json is damaged (its content is not what was saved)" in message
 
     @pytest.mark.parametrize(
         "name", ["../items-{}.npy", "/tmp/items-{}.npy", "..\\items-{}.npy", "a/../items-{}.npy"]
@@ -462,7 +492,7 @@ class TestDamage:
         path = folder / "manifest.json"
         whole = json.loads(path.read_text())
         stolen = name.format(whole["arrays"]["items"]["sha256"][:16])
-        path.write_text(json.dumps(with_items(file=stolen)(whole)))
+        path.write_text(signed(with_items(file=stolen)(whole)))
         message = message_of(lambda: read_artefact(folder))
         assert f"it names {stolen!r}, which no save writes" in message
 
@@ -499,7 +529,7 @@ class TestDamage:
         self, folder: Path, changes: dict[str, Any]
     ) -> None:
         path = folder / "manifest.json"
-        path.write_text(json.dumps(with_items(**changes)(json.loads(path.read_text()))))
+        path.write_text(signed(with_items(**changes)(json.loads(path.read_text()))))
         message = message_of(lambda: read_artefact(folder))
         assert message.startswith(f"{file_of(folder, 'items')} is damaged (")
 
@@ -514,7 +544,7 @@ class TestDamage:
         write_artefact(tmp_path, {"items": raw}, {})
         path = tmp_path / "manifest.json"
         changed = with_items(dtype="str", shape=[2])(json.loads(path.read_text()))
-        path.write_text(json.dumps(changed))
+        path.write_text(signed(changed))
         assert "is damaged (" in message_of(lambda: read_artefact(tmp_path))
 
     def test_a_pickle_is_never_opened(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -524,5 +554,5 @@ class TestDamage:
         manifest = folder / "manifest.json"
         forged = with_items(sha256=path.stem.rpartition("-")[2])(json.loads(manifest.read_text()))
         only = {"items": forged["arrays"]["items"]}
-        manifest.write_text(json.dumps({**forged, "arrays": only}))
+        manifest.write_text(signed({**forged, "arrays": only}))
         assert "Object arrays cannot be loaded" in message_of(lambda: read_artefact(folder))

@@ -426,3 +426,23 @@ def test_catalogs_without_anybody_in_common_are_refused(logs):
     strangers = Interactions.from_csr(target.user_items, [f"{u}?" for u in target.users])
     with pytest.raises(AnchorError, match="have no users in common"):
         evaluate(source, strangers)
+
+
+def test_every_number_of_shots_can_be_measured_on_the_same_people():
+    source, target = make_cross_domain(n_users=200, rng=1)
+    arms = ["popularity", "mean-prior"]
+    each, same = (
+        evaluate(source, target, arms=arms, factors=4, shots=(0, 5), rng=0, same_people=on)
+        for on in (False, True)
+    )
+    last = each.value("popularity", 5)
+    assert each.value("popularity", 0).users > last.users
+    assert same.value("popularity", 0).users == same.value("popularity", 5).users == last.users
+    assert same.value("popularity", 5) == last
+
+
+def test_one_factor_is_enough():
+    source, target = make_cross_domain(n_users=200, rng=1)
+    arms = ["cold", "mean-prior", "joint", "init", "warm:ridge"]
+    results = evaluate(source, target, arms=arms, factors=1, shots=(0, 1), rng=0)
+    assert all(np.isfinite(results.value(arm, 1).mean) for arm in arms)

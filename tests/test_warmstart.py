@@ -505,3 +505,11 @@ def test_held_out_people_of_food_to_kitchen_hold_on_to_the_prior_at_five_shots()
     assert strength.temper[strength.shots.index(5)] > min(grids.TEMPERS)
     gains = {gain.shots: gain for gain in warm.report_.gains}
     assert gains[0].low > 0
+
+
+@pytest.mark.parametrize("empty", ["source", "target"])
+def test_an_empty_catalog_is_refused(logs, empty):
+    nothing = Interactions.from_csr(sp.csr_matrix((0, 4)), users=[], items=list("abcd"))
+    given = {"source": logs[0], "target": logs[1], empty: nothing}
+    with pytest.raises(DataError, match=f"{empty} is empty"):
+        make_warm().fit(given["source"], given["target"])

@@ -38,7 +38,8 @@ def test_weights_move_mean_and_covariance(source, target):
     adapter = MeanAdapter().fit(source, target, weight=weight)
     mean = np.average(target, axis=0, weights=weight)
     own = np.cov(target.T, bias=True, aweights=weight)
-    expected = (N * own + np.trace(own) / D * np.eye(D)) / (N + 1)
+    count = weight.sum()
+    expected = (count * own + np.trace(own) / D * np.eye(D)) / (count + 1)
     np.testing.assert_allclose(adapter.mean_, mean, rtol=1e-12)
     np.testing.assert_allclose(adapter.covariance_, expected, rtol=1e-12)
 

@@ -43,10 +43,9 @@ class Dense:
     """
 
     def __init__(self, source, target, weight, *, rho, m0, n0, noise=0.0):
-        n, d = target.shape
-        weight = weight * n / weight.sum()
+        n, d = weight.sum(), target.shape[1]  # a weight counts anchors
         rows, self.mean = shifted(source, weight)
-        design = np.hstack([np.ones((n, 1)), rows])
+        design = np.hstack([np.ones((len(rows), 1)), rows])
         before = np.diag([n0, *[rho] * source.shape[1]])  # V0^-1
         w0 = np.vstack([m0, np.zeros((source.shape[1], d))])
         self.v = np.linalg.inv(before + design.T @ np.diag(weight) @ design)
@@ -65,7 +64,7 @@ class Dense:
 
 def size(source, weight=None):
     """Mean diagonal of S'DS, the unit of the ridge."""
-    weight = np.ones(len(source)) if weight is None else weight * len(source) / weight.sum()
+    weight = np.ones(len(source)) if weight is None else weight
     rows, _ = shifted(source, weight)
     return np.mean(weight @ rows**2)
 
@@ -98,7 +97,7 @@ class TestEquations:
         weight = np.linspace(0.3, 2, N)
         adapter = RidgeAdapter(0.5, normalize=False).fit(source, target, weight=weight)
         theirs = Ridge(alpha=0.5 * size(source, weight))
-        theirs.fit(source, target, sample_weight=weight * N / weight.sum())
+        theirs.fit(source, target, sample_weight=weight)
         near(adapter.coef_, theirs.coef_.T)
 
     def test_the_ridge_follows_the_scale_of_the_source(self):

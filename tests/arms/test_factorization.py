@@ -48,12 +48,12 @@ def test_mean_prior_scores_solve_the_row_equation_around_a_mean(small, monkeypat
     arm = MeanPriorArm().fit(small.task)
     task = small.task
     rows = folded_rows(task)
-    whose, _ = arm.settings()["mean, temper"][shots]
+    whose, _, ridge = arm.settings()["mean, temper, regularization"][shots]
     mean = rows[{"all": slice(None), "anchors": task.anchors.target}[whose]].mean(axis=0)
     precision = temper * np.linalg.inv(np.cov(rows.T))
     history = small.test.held.history(shots)
     model = task.target_model
-    expected = folded_by_hand(model, history, model.regularization, mean, precision)
+    expected = folded_by_hand(model, history, ridge, mean, precision)
     np.testing.assert_allclose(small.scores(arm, shots), expected, rtol=1e-3, atol=1e-4)
 
 
@@ -65,8 +65,9 @@ def folded_rows(task):
 
 
 def test_the_mean_is_over_all_rows_or_over_the_anchors_as_validation_chooses(small):
-    chosen = MeanPriorArm().fit(small.task).settings()["mean, temper"]
+    chosen = MeanPriorArm().fit(small.task).settings()["mean, temper, regularization"]
     assert set(chosen) == {0, 2}
-    for whose, temper in chosen.values():
+    for whose, temper, ridge in chosen.values():
+        assert ridge in (small.task.target_model.regularization, 0.0)
         assert whose in ("all", "anchors")
         assert temper in factorization.TEMPERS
