@@ -125,7 +125,7 @@ def evaluate(
         for arm in tqdm(chosen, desc="arms", disable=not show_progress)
     ]
     return Results(
-        config=_config(task, split, measured, source, target, rule),
+        config=_config(task, split, measured, source, target, rule) | {"same_people": same_people},
         rows=tuple(row for one in measured for k in shots for row in _rows(one, task, k)),
         comparisons=tuple(
             row for k in shots for name in METRICS for row in _comparisons(measured, task, k, name)

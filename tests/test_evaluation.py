@@ -439,6 +439,7 @@ def test_every_number_of_shots_can_be_measured_on_the_same_people():
     assert each.value("popularity", 0).users > last.users
     assert same.value("popularity", 0).users == same.value("popularity", 5).users == last.users
     assert same.value("popularity", 5) == last
+    assert [found.config["same_people"] for found in (each, same)] == [False, True]
 
 
 def test_one_factor_is_enough():
