@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from coldstart import transfer_report
 from coldstart.adapters import MeanAdapter, RidgeAdapter
 from coldstart.als import PriorALS
 from coldstart.datasets import make_cross_domain
@@ -41,6 +42,17 @@ def make_report(*, anchors=40, found=None, chosen=True, adapter=None):
         found=found or make_search(),
         chosen=chosen,
     )
+
+
+@pytest.fixture(autouse=True)
+def three_people_are_enough(monkeypatch):
+    monkeypatch.setattr(transfer_report, "FEW_PEOPLE", 3)
+
+
+def test_a_choice_by_few_people_is_a_warning(monkeypatch):
+    monkeypatch.setattr(transfer_report, "FEW_PEOPLE", 4)
+    (warning,) = make_report().warnings
+    assert warning == "only 3 people were held out to choose the strength: it is a guess"
 
 
 def test_it_reads_as_sentences():
