@@ -19,6 +19,7 @@ from coldstart.anchors import Anchors
 from coldstart.factors import Factors
 from coldstart.heldout import hold_out
 from coldstart.interactions import Interactions
+from coldstart.popularity import counts
 from coldstart.prior import Prior
 from coldstart.strength import Fold, Search, search
 from coldstart.threads import one_blas_thread
@@ -193,7 +194,5 @@ def _fold(
         held=taken,
         priors=[predict(adapter, source, anchors.source[held]) for adapter in adapters],
         means={"all": space.moments[0], "anchors": rows.mean(axis=0)},
-        popularity=np.bincount(train.user_items.indices, minlength=len(train.items)).astype(
-            np.float32
-        ),
+        popularity=counts(train.user_items),
     )

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import norm as sparse_norm
 
 from coldstart.arms.base import Task
-from coldstart.arms.popularity import counts
 from coldstart.heldout import Scorer
+from coldstart.popularity import counts
 from coldstart.ranking import top_n
 
 __all__ = ["NeighboursArm", "nearest", "unit_rows"]

@@ -9,15 +9,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from coldstart.heldout import Scorer
+from coldstart.popularity import counts
 
 from .base import Task
 
-__all__ = ["PopularityArm", "counts"]
-
-
-def counts(user_items: sp.csr_matrix) -> NDArray[np.float32]:
-    """How many rows have an interaction with each column, (n_columns,)."""
-    return np.bincount(user_items.indices, minlength=user_items.shape[1]).astype(np.float32)
+__all__ = ["PopularityArm"]
 
 
 class PopularityArm:

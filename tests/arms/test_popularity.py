@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from coldstart.arms.popularity import PopularityArm, counts
+from coldstart.arms.popularity import PopularityArm
+from coldstart.popularity import counts
 
 
 @pytest.fixture
