@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from coldstart.errors import ArtefactError
 from coldstart.prior import Prior
-from coldstart.rows import checked_factors, gram_matrix, prior_parts, solve_rows
+from coldstart.rows import checked_factors, gram_matrix, prior_parts, solve_into, solve_rows
 from coldstart.threads import one_blas_thread
 
 __all__ = ["PriorALS"]
@@ -151,6 +151,9 @@ class PriorALS(AlternatingLeastSquares):  # type: ignore[misc]
     ) -> PriorALS:
         """Factorise ``user_items`` (n_users, n_items) of any number type; inputs are never changed.
 
+        Beside inputs and factors, memory is needed for the transposed matrix, and for a copy of the
+        values where they are not float32 (of the whole matrix where it holds duplicates or zeros).
+
         A prior has one row per row of its side, or a single row for everybody. With a prior, `fit`
         ends with one exact solve of that side, so that its rows are what `fold_in` computes. A
         prior of zero precision is none.
@@ -163,23 +166,31 @@ class PriorALS(AlternatingLeastSquares):  # type: ignore[misc]
             When factors become non-finite.
         """
         self._check_settings()
-        cui = self._confidence(user_items)
-        ciu = cui.T.tocsr()
-        prior_parts(user_prior, cui.shape[0], self.factors)
-        prior_parts(item_prior, cui.shape[1], self.factors)
-        users, items = self._starting_factors(*cui.shape)
+        user_items = self._checked_matrix(user_items)
+        item_users = user_items.T.tocsr()
+        prior_parts(user_prior, user_items.shape[0], self.factors)
+        prior_parts(item_prior, user_items.shape[1], self.factors)
+        users, items = self._starting_factors(*user_items.shape)
         ridge = self.regularization
+
+        def solve(side: str, when: str, solver: str) -> None:
+            out, matrix, other, prior = (
+                (users, user_items, items, user_prior)
+                if side == "user"
+                else (items, item_users, users, item_prior)
+            )
+            settings = self._settings(f"{side} factors {when}", ridge, solver)
+            solve_into(out, matrix, other, prior=prior, **settings)
+
         for sweep in tqdm(range(self.iterations), disable=not show_progress):
             began = time.perf_counter()
-            when = f"in sweep {sweep + 1} of {self.iterations}"
-            users = self._solve(f"user factors {when}", cui, items, ridge, user_prior, users)
-            items = self._solve(f"item factors {when}", ciu, users, ridge, item_prior, items)
+            for side in ("user", "item"):
+                solve(side, f"in sweep {sweep + 1} of {self.iterations}", self.solver)
             if callback is not None:
                 callback(sweep, time.perf_counter() - began, None)
-        if _pulls(item_prior):
-            items = self._solve("item factors in the last step", ciu, users, ridge, item_prior)
-        if _pulls(user_prior):
-            users = self._solve("user factors in the last step", cui, items, ridge, user_prior)
+        for side, prior in (("item", item_prior), ("user", user_prior)):
+            if _pulls(prior):
+                solve(side, "in the last step", "cholesky")
         self._store("user", users, user_prior, ridge)
         self._store("item", items, item_prior, ridge)
         return self
@@ -213,8 +224,8 @@ class PriorALS(AlternatingLeastSquares):  # type: ignore[misc]
         from there, as in training. Nothing is stored.
         """
         items = self._other_factors("user")
-        cui = self._confidence(user_items)
-        return self._solve("rows", cui, items, self.user_regularization_, prior, start)
+        user_items = self._checked_matrix(user_items)
+        return self._solve("rows", user_items, items, self.user_regularization_, prior, start)
 
     def recalculate_user(self, userid: Any, user_items: sp.csr_matrix) -> Floats:
         """Rows of users from other interactions, under the users' own priors; nothing is stored."""
@@ -244,17 +255,18 @@ class PriorALS(AlternatingLeastSquares):  # type: ignore[misc]
     ) -> tuple[float, list[tuple[int, float]], Any]:
         """What each liked item adds to a score, as in implicit; the prior adds to the total."""
         items = self._other_factors("user")
-        liked = self._confidence(sp.csr_matrix(user_items)[[userid]])
+        liked = self._checked_matrix(sp.csr_matrix(user_items)[[userid]])
+        confidence = liked.data * np.float32(self.alpha)
         item, y = (items[i].astype(np.float64) for i in (itemid, liked.indices))
         mean, pull = self._pull_of_user(userid)
         if user_weights is None:
             a = gram_matrix(items) + self.user_regularization_ * np.eye(self.factors)
-            user_weights = scipy.linalg.cho_factor(a + (y.T * (np.abs(liked.data) - 1)) @ y + pull)
+            user_weights = scipy.linalg.cho_factor(a + (y.T * (np.abs(confidence) - 1)) @ y + pull)
         weighted = scipy.linalg.cho_solve(user_weights, item)
-        shares = np.maximum(liked.data, 0) * (y @ weighted)
+        shares = np.maximum(confidence, 0) * (y @ weighted)
         # a row without interactions is its prior mean, in every dimension the prior knows of
         rest = weighted @ pull @ mean if liked.nnz else item @ np.where(np.diag(pull) > 0, mean, 0)
-        top = [e for e in np.argsort(-shares, kind="stable") if liked.data[e] > 0][:N]
+        top = [e for e in np.argsort(-shares, kind="stable") if confidence[e] > 0][:N]
         contributions = [(int(liked.indices[e]), float(shares[e])) for e in top]
         return float(shares.sum() + rest), contributions, user_weights
 
@@ -327,22 +339,25 @@ class PriorALS(AlternatingLeastSquares):  # type: ignore[misc]
             if not np.isfinite(value) or value < 0:
                 raise ValueError(f"{name} must be finite and not negative, got {value!r}")
 
-    def _confidence(self, matrix: Any) -> sp.csr_matrix:
-        """``alpha * matrix`` in float32, canonical, in arrays of its own."""
+    def _checked_matrix(self, matrix: Any) -> sp.csr_matrix:
+        """The matrix as canonical CSR of float32, without zeros; not copied where it is all that."""
         if not sp.issparse(matrix):
             raise TypeError(f"expected a scipy sparse matrix, got {type(matrix).__name__}")
         with np.errstate(over="ignore"):
-            confidence = sp.csr_matrix(matrix, dtype=np.float32, copy=True)
-            confidence.sum_duplicates()
-            confidence.eliminate_zeros()
-            confidence.data *= np.float32(self.alpha)
-        bad = np.count_nonzero(~np.isfinite(confidence.data))
-        if bad:
-            raise ValueError(
-                f"the matrix holds {bad} values that, times alpha, are NaN or inf in float32: "
-                "remove or clip them"
-            )
-        return confidence
+            canonical = sp.csr_matrix(matrix, dtype=np.float32)
+            if not canonical.has_canonical_format or np.count_nonzero(canonical.data) < canonical.nnz:
+                canonical = canonical.copy()
+                canonical.sum_duplicates()
+                canonical.eliminate_zeros()
+            extremes = [canonical.data.min(), canonical.data.max()] if canonical.nnz else []
+            finite = np.isfinite(np.float32(self.alpha) * np.array(extremes, np.float32)).all()
+            if not finite:
+                bad = np.count_nonzero(~np.isfinite(canonical.data * np.float32(self.alpha)))
+                raise ValueError(
+                    f"the matrix holds {bad} values that, times alpha, are NaN or inf in float32: "
+                    "remove or clip them"
+                )
+        return canonical
 
     def _starting_factors(self, n_users: int, n_items: int) -> tuple[Floats, Floats]:
         """What the caller assigned, else implicit's random start: users are drawn first."""
@@ -352,7 +367,8 @@ class PriorALS(AlternatingLeastSquares):  # type: ignore[misc]
             given = self._side(side)[0]
             if given is None or given is self._learned[side]:
                 drawn = rng.random((n, self.factors), dtype=np.float32)
-                starts.append(drawn * np.float32(0.01))
+                drawn *= np.float32(0.01)
+                starts.append(drawn)
             else:
                 starts.append(checked_factors(given, n, self.factors, f"{side}_factors"))
         return starts[0], starts[1]
@@ -360,45 +376,49 @@ class PriorALS(AlternatingLeastSquares):  # type: ignore[misc]
     def _solve(
         self,
         what: str,
-        confidence: sp.csr_matrix,
+        matrix: sp.csr_matrix,
         other: Floats,
         regularization: float,
         prior: Prior | None,
         start: ArrayLike | None = None,
     ) -> Floats:
         """Rows by the model's solver from `start`, or exact ones where there is none."""
-        return solve_rows(
-            confidence,
-            other,
-            regularization=regularization,
-            prior=prior,
-            start=start,
-            solver="cholesky" if start is None else self.solver,
-            cg_steps=self.cg_steps,
-            num_threads=self.num_threads,
-            what=what,
-        )
+        solver = "cholesky" if start is None else self.solver
+        settings = self._settings(what, regularization, solver)
+        return solve_rows(matrix, other, prior=prior, start=start, **settings)
+
+    def _settings(self, what: str, regularization: float, solver: str) -> dict[str, Any]:
+        """How this model solves rows."""
+        return {
+            "alpha": self.alpha,
+            "regularization": regularization,
+            "solver": solver,
+            "cg_steps": self.cg_steps,
+            "num_threads": self.num_threads,
+            "what": what,
+        }
 
     def _condition(
         self, side: str, matrix: sp.csr_matrix, prior: Prior, regularization: float | None
     ) -> PriorALS:
         ridge = self.regularization if regularization is None else regularization
         other = self._other_factors(side)
-        confidence = self._confidence(matrix)
-        rows = self._solve(f"{side} factors", confidence, other, ridge, prior)
+        rows = self._solve(
+            f"{side} factors", self._checked_matrix(matrix), other, ridge, prior
+        )
         self._store(side, rows, prior, ridge)
         return self
 
     def _recalculate(self, side: str, ids: Any, matrix: sp.csr_matrix) -> Floats:
         other = self._other_factors(side)
-        confidence = self._confidence(matrix)
-        n = confidence.shape[0]
+        matrix = self._checked_matrix(matrix)
+        n = matrix.shape[0]
         if n != np.size(ids):
             raise ValueError(
                 f"the matrix has {n} rows for {np.size(ids)} row numbers: give one row for each"
             )
         _, prior, ridge = self._side(side)
-        return self._solve(f"{side} factors", confidence, other, ridge, _prior_of(prior, ids))
+        return self._solve(f"{side} factors", matrix, other, ridge, _prior_of(prior, ids))
 
     def _partial_fit(self, side: str, ids: ArrayLike, matrix: sp.csr_matrix) -> None:
         ids = _row_numbers(ids)

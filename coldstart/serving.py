@@ -108,8 +108,9 @@ class Side:
             merged = self.merged(rows[fresh], history[fresh])
             counts = np.diff(merged.indptr)
             out[fresh] = solve_rows(
-                sp.csr_matrix(merged * np.float32(self.alpha)),
+                merged,
                 other.factors,
+                alpha=self.alpha,
                 regularization=self.belief.strength.regularization,
                 prior=self.belief.at(rows[fresh], counts),
                 num_threads=num_threads,

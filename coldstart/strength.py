@@ -144,8 +144,9 @@ class Ranker:
         history = held.history(shots)
         counts = np.full(len(held), shots)
         rows = solve_rows(
-            sp.csr_matrix(history * np.float32(model.alpha)),
+            history,
             model.item_factors,
+            alpha=model.alpha,
             regularization=strength.regularization,
             prior=strength.apply(prior, counts),
             num_threads=self.num_threads,

@@ -28,21 +28,29 @@ def resolve_threads(num_threads: int) -> int:
 
 
 def run_blocks(
-    work: Callable[[int, int], None], n_rows: int, *, block: int, num_threads: int = 0
+    work: Callable[[int, int], Any],
+    n_rows: int,
+    *,
+    block: int,
+    num_threads: int = 0,
+    collect: Callable[[Any], Any] | None = None,
 ) -> None:
     """Call `work(start, stop)` for every block of `block` rows, dealt out as threads get free.
 
-    After an error no further block is begun.
+    What it returns goes to `collect`, in the order of the blocks and in this thread: sums are
+    bitwise the same for any number of threads. After an error no further block is begun.
     """
+    collect = collect or (lambda _: None)
     blocks = [(start, min(start + block, n_rows)) for start in range(0, n_rows, block)]
     threads = min(resolve_threads(num_threads), len(blocks))
     with one_blas_thread():
         if threads <= 1:
             for start, stop in blocks:
-                work(start, stop)
+                collect(work(start, stop))
             return
         with ThreadPoolExecutor(threads, initializer=_BLAS_LIMIT.apply) as pool:
-            list(pool.map(lambda limits: work(*limits), blocks))
+            for result in pool.map(lambda limits: work(*limits), blocks):
+                collect(result)
 
 
 class _BlasLimit:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from coldstart import kernels, rows
 from coldstart.errors import FitError
 from coldstart.prior import Prior
-from coldstart.rows import ROW_BLOCK, gram_matrix, solve_rows
+from coldstart.kernels import BLOCK
+from coldstart.rows import gram_matrix, solve_rows
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -245,7 +246,7 @@ def test_rows_without_interactions_are_their_mean_where_it_is_known(solver: str)
 
 @pytest.mark.parametrize("solver", ["cholesky", "cg"])
 def test_rows_do_not_depend_on_each_other_nor_on_the_number_of_threads(solver: str) -> None:
-    n, m, d = 2 * ROW_BLOCK + 45, 31, 6
+    n, m, d = 2 * BLOCK + 45, 31, 6
     confidence, other, prior = make_rows(n, m), make_factors(m, d), given_prior("shared-rows", n, d)
 
     def solve(rows: slice, num_threads: int) -> Floats:

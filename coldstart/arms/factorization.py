@@ -34,8 +34,9 @@ class _FoldInArm:
 
     def _folded(self, history: sp.csr_matrix, ridge: float, prior: Prior | None) -> Scorer:
         rows = solve_rows(
-            sp.csr_matrix(history * np.float32(self._model.alpha)),
+            history,
             self._model.item_factors,
+            alpha=self._model.alpha,
             regularization=ridge,
             prior=prior,
             num_threads=self._threads,
