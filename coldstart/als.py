@@ -340,12 +340,15 @@ class PriorALS(AlternatingLeastSquares):  # type: ignore[misc]
                 raise ValueError(f"{name} must be finite and not negative, got {value!r}")
 
     def _checked_matrix(self, matrix: Any) -> sp.csr_matrix:
-        """The matrix as canonical CSR of float32, without zeros; not copied where it is all that."""
+        """The matrix as canonical CSR of float32 without zeros, not copied where it is that."""
         if not sp.issparse(matrix):
             raise TypeError(f"expected a scipy sparse matrix, got {type(matrix).__name__}")
         with np.errstate(over="ignore"):
             canonical = sp.csr_matrix(matrix, dtype=np.float32)
-            if not canonical.has_canonical_format or np.count_nonzero(canonical.data) < canonical.nnz:
+            if (
+                not canonical.has_canonical_format
+                or np.count_nonzero(canonical.data) < canonical.nnz
+            ):
                 canonical = canonical.copy()
                 canonical.sum_duplicates()
                 canonical.eliminate_zeros()
@@ -403,9 +406,7 @@ class PriorALS(AlternatingLeastSquares):  # type: ignore[misc]
     ) -> PriorALS:
         ridge = self.regularization if regularization is None else regularization
         other = self._other_factors(side)
-        rows = self._solve(
-            f"{side} factors", self._checked_matrix(matrix), other, ridge, prior
-        )
+        rows = self._solve(f"{side} factors", self._checked_matrix(matrix), other, ridge, prior)
         self._store(side, rows, prior, ridge)
         return self
 

@@ -53,7 +53,14 @@ def _row(block: Array, k: int) -> int:
 
 @njit(**OPTIONS)
 def _add_observed(
-    indices: Array, values: Array, alpha: Any, other: Array, x: Array, rhs: Any, lhs: Any, out: Array
+    indices: Array,
+    values: Array,
+    alpha: Any,
+    other: Array,
+    x: Array,
+    rhs: Any,
+    lhs: Any,
+    out: Array,
 ) -> None:
     """out += sum_i (rhs max(c, 0) + lhs (|c| - 1) y_i'x) y_i over one row's interactions.
 

@@ -9,9 +9,10 @@ from scipy.sparse import csr_matrix
 
 from coldstart.threads import run_blocks
 
-__all__ = ["top_n"]
+__all__ = ["recommend_rows", "top_n"]
 
 _SCORES_PER_BLOCK = 1 << 20
+_FEWEST_QUERIES = 16  # in one matrix product
 
 
 def top_n(
@@ -75,10 +76,63 @@ def top_n(
     values = np.full((n_rows, n), -np.inf, dtype=np.float32)
 
     def rank(start: int, stop: int) -> None:
-        _rank_rows(scores, indptr, indices, order, columns, values, start, stop)
+        limits = indptr[start : stop + 1]
+        rows = slice(start, stop)
+        _rank_rows(scores[rows], limits, indices, order, columns[rows], values[rows])
 
     block = max(1, _SCORES_PER_BLOCK // max(1, n_columns))
     run_blocks(rank, n_rows, block=block, num_threads=num_threads)
+    return columns, values
+
+
+def recommend_rows(
+    queries: ArrayLike,
+    catalog: ArrayLike,
+    n: int,
+    *,
+    seen: csr_matrix | None = None,
+    order: ArrayLike | None = None,
+    num_threads: int = 0,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """`top_n` of ``queries @ catalog.T``, of which only some blocks exist at a time.
+
+    Every matrix product has the same shape, so that what a query gets depends neither on the
+    number of threads nor on who else is asked for.
+
+    Parameters
+    ----------
+    queries : array of shape (n_rows, d)
+    catalog : array of shape (n_columns, d)
+    n, seen, order, num_threads
+        As in `top_n`.
+
+    Returns
+    -------
+    columns, values
+        As in `top_n`.
+    """
+    queries, catalog = (np.ascontiguousarray(part, np.float32) for part in (queries, catalog))
+    if queries.ndim != 2 or queries.shape[1:] != catalog.shape[1:]:
+        raise ValueError(
+            f"queries and catalog must be equally wide, got {queries.shape} and {catalog.shape}"
+        )
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
+    shape = len(queries), len(catalog)
+    indptr, indices = _seen_columns(seen, shape)
+    order = _tie_order(order, shape[1])
+    columns = np.full((len(queries), n), -1, dtype=np.int64)
+    values = np.full((len(queries), n), -np.inf, dtype=np.float32)
+    block = max(_FEWEST_QUERIES, _SCORES_PER_BLOCK // max(1, shape[1]))
+
+    def rank(start: int, stop: int) -> None:
+        padded = np.zeros((block, queries.shape[1]), np.float32)
+        padded[: stop - start] = queries[start:stop]
+        scores = (padded @ catalog.T)[: stop - start]
+        rows = slice(start, stop)
+        _rank_rows(scores, indptr[start : stop + 1], indices, order, columns[rows], values[rows])
+
+    run_blocks(rank, len(queries), block=block, num_threads=num_threads)
     return columns, values
 
 
@@ -114,27 +168,31 @@ def _rank_rows(
     order: NDArray[np.int64],
     columns: NDArray[np.int64],
     values: NDArray[np.float32],
-    start: int,
-    stop: int,
 ) -> None:
-    """Fill rows `start` to `stop` of `columns` and `values`, which come filled with -1 and -inf.
+    """Fill `columns` and `values`, which come filled with -1 and -inf.
 
-    A column enters if it beats the last of its row's list, which few of them do: one comparison
-    dismisses the rest, and the pointer into the seen columns moves only for those few.
+    While a row is read its list is a heap, the last in rank at the root: a column enters if it
+    beats that one, which few do. One comparison dismisses the rest, and the pointer into the seen
+    columns moves only for those few.
     """
-    for row in range(start, stop):
+    last = columns.shape[1]
+    for row in range(len(scores)):
         best, best_values = columns[row], values[row]
         seen, seen_end = indptr[row], indptr[row + 1]
-        bar = best_values[-1]
         for column in range(scores.shape[1]):
             score = scores[row, column]
-            if not (score >= bar and _beats(score, column, bar, best[-1], order)):
+            if not (
+                score >= best_values[0] and _beats(score, column, best_values[0], best[0], order)
+            ):
                 continue
             while seen < seen_end and indices[seen] < column:
                 seen += 1
             if seen == seen_end or indices[seen] != column:
-                _insert(score, column, best_values, best, order)
-                bar = best_values[-1]
+                _sift(score, column, best_values, best, last, order)
+        for end in range(last - 1, 0, -1):  # the root is the last of those left: put it there
+            score, column = best_values[end], best[end]
+            best_values[end], best[end] = best_values[0], best[0]
+            _sift(score, column, best_values, best, end, order)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -143,26 +201,32 @@ def _beats(
 ) -> bool:
     """Whether a column ranks before another; only a score above -inf beats padding (-1)."""
     if score == other_score:
-        return other >= 0 and bool(order[column] < order[other])
+        return column >= 0 and other >= 0 and bool(order[column] < order[other])
     return score > other_score
 
 
 @njit(cache=True, nogil=True)
-def _insert(
+def _sift(
     score: float,
     column: int,
     values: NDArray[np.float32],
     columns: NDArray[np.int64],
+    size: int,
     order: NDArray[np.int64],
 ) -> None:
-    """Put a column, which beats the last of a list, at its place in it; the last falls out."""
-    place, end = 0, len(columns) - 1
-    while place < end:
-        middle = (place + end) // 2
-        if _beats(score, column, values[middle], columns[middle], order):
-            end = middle
-        else:
-            place = middle + 1
-    for behind in range(len(columns) - 1, place, -1):
-        values[behind], columns[behind] = values[behind - 1], columns[behind - 1]
+    """Put a column in the place of the root of a heap of `size`, and let it sink to its own."""
+    place = 0
+    while True:
+        child = 2 * place + 1
+        if child >= size:
+            break
+        other = child + 1
+        if other < size and _beats(
+            values[child], columns[child], values[other], columns[other], order
+        ):
+            child = other
+        if not _beats(score, column, values[child], columns[child], order):
+            break
+        values[place], columns[place] = values[child], columns[child]
+        place = child
     values[place], columns[place] = score, column

@@ -155,7 +155,6 @@ class _Equations:
 
     def fill_empty(self) -> None:
         """Rows without interactions: the prior mean where its precision is positive, else zero."""
-
         prior_of = self._prior_of(np.float64)
 
         def fill(which: NDArray[Any]) -> None:
@@ -224,7 +223,7 @@ class _Equations:
 
     def _kept_columns(self, few: NDArray[Any]) -> NDArray[Any]:
         """Columns worth keeping in the shared basis: met more than once, the most popular first."""
-        indptr, indices, values, _, other = self.arrays
+        _, indices, values, _, other = self.arrays
         memory = indices.nbytes + values.nbytes + other.nbytes + self.out.nbytes
         room = int(KEPT * memory / (8 * len(self.gram)))
         popularity = np.zeros(len(other), np.int64)

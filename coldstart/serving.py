@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from coldstart.als import PriorALS
 from coldstart.errors import UnknownIdError
 from coldstart.prior import Prior
-from coldstart.ranking import top_n
+from coldstart.ranking import recommend_rows, top_n
 from coldstart.rows import gram_matrix, solve_rows
 from coldstart.strength import Strength
-from coldstart.threads import one_blas_thread
 from coldstart.vocabulary import Vocabulary, as_ids
 
 __all__ = ["Belief", "Missing", "Served", "Side", "answer"]
@@ -24,8 +23,6 @@ __all__ = ["Belief", "Missing", "Served", "Side", "answer"]
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Missing = Literal["raise", "popular"]
-
-SCORES_AT_ONCE = 8_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,18 +189,11 @@ def answer(
     if missing == "raise" and unknown.any():
         wanted = [asked[place] for place in np.flatnonzero(unknown)]
         _raise_unknown(query.ids, wanted, "to serve them the most popular")
-    found = np.full((len(asked), n), -1, np.int64)
-    scores = np.full((len(asked), n), -np.inf, np.float32)
+    embedded = query.embed(rows, news, catalog, num_threads)
+    seen = query.merged(rows, news)
+    found, scores = recommend_rows(embedded, catalog.factors, n, seen=seen, num_threads=num_threads)
     popularity = np.diff(catalog.seen.indptr).astype(np.float32)
-    step = max(1, SCORES_AT_ONCE // max(1, len(catalog.ids)))
-    for begin in range(0, len(asked), step):
-        block = slice(begin, min(begin + step, len(asked)))
-        embedded = query.embed(rows[block], news[block], catalog, num_threads)
-        with one_blas_thread():
-            block_scores = embedded @ catalog.factors.T
-        block_scores[unknown[block]] = popularity
-        seen = query.merged(rows[block], news[block])
-        found[block], scores[block] = top_n(block_scores, n, seen=seen, num_threads=num_threads)
+    found[unknown], scores[unknown] = top_n(popularity[None], n)
     named = np.empty(len(catalog.ids) + 1, object)  # the last is None: -1, the padding
     named[:-1] = catalog.ids.ids
     return named[found], scores

@@ -12,7 +12,6 @@ from operator import index
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from coldstart.als import PriorALS

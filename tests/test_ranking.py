@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.sparse import csc_matrix, csr_matrix, random
 
-from coldstart.ranking import top_n
+from coldstart import ranking
+from coldstart.ranking import recommend_rows, top_n
 
 N_ROWS, N_COLUMNS, N = 37, 211, 6
 SCORES = st.sampled_from([0.0, 1.0, -1.0, 2.5, np.nan, np.inf, -np.inf])
@@ -149,3 +150,44 @@ def test_no_rows_and_no_columns_give_empty_and_padded_lists():
 def test_wrong_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         top_n(**({"scores": np.zeros((2, 3)), "n": 2} | arguments))
+
+
+class TestRecommendRows:
+    @pytest.fixture
+    def factors(self, rng):
+        queries, catalog = rng.standard_normal((300, 8)), rng.standard_normal((N_COLUMNS, 8))
+        return queries.astype(np.float32), catalog.astype(np.float32)
+
+    def test_it_ranks_the_products(self, factors):
+        queries, catalog = factors
+        seen = random(len(queries), N_COLUMNS, density=0.2, format="csr", random_state=5)
+        columns, values = recommend_rows(*factors, N, seen=seen)
+        expected = top_n_plain(queries @ catalog.T, N, seen, np.arange(N_COLUMNS))
+        assert np.array_equal(columns, expected[0])
+        np.testing.assert_allclose(values, expected[1], rtol=1e-5, atol=1e-6)  # float32 sums
+
+    @pytest.mark.parametrize("d", [1, 8, 64, 257])
+    @pytest.mark.parametrize("n_columns", [5, 50, 3000])
+    def test_neither_the_other_queries_nor_the_threads_change_a_bit(
+        self, rng, monkeypatch, d, n_columns
+    ):
+        monkeypatch.setattr(ranking, "_SCORES_PER_BLOCK", 40 * n_columns)
+        queries = rng.standard_normal((90, d)).astype(np.float32)
+        catalog = rng.standard_normal((n_columns, d)).astype(np.float32)
+        columns, values = recommend_rows(queries, catalog, N, num_threads=1)
+        for rows in (slice(0, 1), slice(17, 77), slice(89, 90)):
+            part = recommend_rows(queries[rows], catalog, N, num_threads=2)
+            assert np.array_equal(part[0], columns[rows])
+            assert np.array_equal(part[1], values[rows])
+
+    def test_equal_columns_are_ranked_by_their_order(self, factors):
+        queries, catalog = factors
+        columns, _ = recommend_rows(queries, np.vstack([catalog, catalog]), 2 * N)
+        assert np.array_equal(columns[:, ::2] + N_COLUMNS, columns[:, 1::2])
+
+    def test_wrong_arguments_are_named(self, factors):
+        queries, catalog = factors
+        with pytest.raises(ValueError, match=r"equally wide, got \(300, 7\) and \(211, 8\)"):
+            recommend_rows(queries[:, :7], catalog, N)
+        with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+            recommend_rows(queries, catalog, 0)
