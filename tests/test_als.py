@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -198,6 +199,31 @@ def test_inputs_are_never_changed(dtype: type, solver: str) -> None:
         np.testing.assert_array_equal(getattr(log, name), getattr(before, name))
     np.testing.assert_array_equal(users, make_factors(N_USERS))
     np.testing.assert_array_equal(items, make_factors(N_ITEMS))
+
+
+@pytest.mark.parametrize("pulled", [False, True])
+def test_fitting_needs_memory_for_the_transposed_matrix_and_the_factors(
+    solver: str, pulled: bool
+) -> None:
+    n_users, n_items, d = 6000, 4000, 32
+    log = sp.random(n_users, n_items, 0.02, format="csr", dtype=np.float32, random_state=0)
+    means = np.full((n_users, d), 0.1)  # in another precision than that of the factors
+    prior = Prior(means, np.ones(n_users)) if pulled else None
+    model = PriorALS(d, iterations=2, solver=solver, rng=0)
+    model.fit(log, user_prior=prior, show_progress=False)  # whatever is loaded once is loaded
+    matrix = log.data.nbytes + log.indices.nbytes + log.indptr.nbytes
+    factors = model.user_factors.nbytes + model.item_factors.nbytes
+    inputs = matrix + (means.nbytes if pulled else 0)
+    del model
+    tracemalloc.start()  # numpy's arrays are counted; those inside kernels are a few per thread
+    try:
+        PriorALS(d, iterations=2, solver=solver, rng=0).fit(
+            log, user_prior=prior, show_progress=False
+        )
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert inputs + peak <= 1.2 * (inputs + matrix + factors)
 
 
 def test_a_prior_of_zero_precision_is_no_prior_bit_for_bit(log: sp.csr_matrix, solver: str) -> None:
