@@ -6,40 +6,104 @@ python benchmarks/tables.py
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 HERE = Path(__file__).parent
 README = HERE / "README.md"
+NOT_YET = "not measured yet"
 
 
 def limits_table(study: dict[str, Any]) -> str:
     """One line for each limit."""
-    lines = [
-        "| measured | seconds | limit | peak memory | limit |",
-        "|---|---|---|---|---|",
-    ]
-    for row in study["measurements"]:
-        most = f"{row['limit_gigabytes']} GB" if row["limit_gigabytes"] else ""
-        lines.append(
-            f"| {row['name']} | {row['seconds']:.2f} | {row['limit_seconds']} "
-            f"| {row['peak_gigabytes']:.2f} GB | {most} |"
+    rows = [
+        (
+            row["name"],
+            f"{row['seconds']:.2f}",
+            row["limit_seconds"],
+            f"{row['peak_gigabytes']:.2f} GB",
+            f"{row['limit_gigabytes']} GB" if row["limit_gigabytes"] else "",
         )
-    return "\n".join([*lines, "", _measured(study)])
+        for row in study["measurements"]
+    ]
+    return _table(("measured", "seconds", "limit", "peak memory", "limit"), rows)
 
 
-def solver_table(study: dict[str, Any]) -> str:
-    """One line for each kind of work, in milliseconds: the other library beside this one."""
-    work: dict[str, dict[str, float]] = {}
-    for row in study["seconds"]:
-        what = row.get("solver") or f"{row['shots']} per row"
-        work.setdefault(f"{row['group']}, {what}", {})[row["library"]] = 1000 * row["median"]
-    lines = ["| work | coldstart, ms | other, ms | other |", "|---|---|---|---|"]
-    for what, times in work.items():
-        ours = times.pop("coldstart")
-        ((other, theirs),) = times.items()
-        lines.append(f"| {what} | {ours:.0f} | {theirs:.0f} | {other} |")
-    return "\n".join([*lines, "", _measured(study)])
+def groups_table(study: dict[str, Any]) -> str:
+    """One line for each work of this library, in milliseconds, and its reference beside it."""
+    timed = study["seconds"]
+    references = {
+        (row["group"], row["work"]): row for row in timed if row["library"] != "coldstart"
+    }
+    rows = []
+    for row in timed:
+        if row["library"] == "coldstart":
+            beside = references.get((row["group"], row.get("beside", row["work"])))
+            other = (f"{1000 * beside['median']:.0f}", beside["library"]) if beside else ("", "")
+            limit = f"{1000 * row['limit']:.0f}" if "limit" in row else ""
+            ours = f"{1000 * row['median']:.0f}"
+            rows.append((row["group"], row["work"], ours, *other, limit))
+    return _table(("group", "work", "coldstart, ms", "other, ms", "other", "limit, ms"), rows)
+
+
+def ratios_table(study: dict[str, Any]) -> str:
+    """One line for each ratio, and the limit that it must keep."""
+    rows = [
+        (
+            row["name"],
+            row["factors"],
+            f"{median(row['our_seconds']):.2f}",
+            f"{median(row['their_seconds']):.2f}",
+            row["reference"],
+            f"{row['ratio']:.2f}",
+            f"{row['limit']:.2f}",
+        )
+        for row in study["ratios"]
+    ]
+    return _table(("work", "factors", "coldstart, s", "other, s", "other", "ratio", "limit"), rows)
+
+
+def scale_table(study: dict[str, Any]) -> str:
+    """One line for each size: seconds and memory of this library, then those of implicit."""
+    rows = []
+    for ours in study["fits"]:
+        if ours["library"] == "coldstart":
+            size = ours["interactions"], ours["factors"]
+            theirs = next(
+                row
+                for row in study["fits"]
+                if row["library"] == "implicit" and (row["interactions"], row["factors"]) == size
+            )
+            cost = 1e9 * ours["seconds"] / (study["sweeps"] * ours["interactions"])
+            own, other = (
+                (f"{row['seconds']:.1f}", f"{row['peak_bytes'] / 1e9:.2f}", f"{row['memory']:.2f}")
+                for row in (ours, theirs)
+            )
+            rows.append((f"{size[0] / 1e6:g}", size[1], *own, *other, f"{cost:.0f}"))
+    return _table(
+        (
+            "million interactions",
+            "factors",
+            *("coldstart, s", "peak, GB", "share"),
+            *("implicit, s", "peak, GB", "share"),
+            "coldstart, ns per interaction and sweep",
+        ),
+        rows,
+    )
+
+
+def compile_table(study: dict[str, Any]) -> str:
+    """One line for each use of compiled code, and their sum."""
+    rows = [(row["name"], f"{row['compile_seconds']:.2f}") for row in study["uses"]]
+    rows.append((f"in all (limit {study['limit_seconds']:.0f})", f"{study['total_seconds']:.2f}"))
+    return _table(("first use", "seconds"), rows)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
 
 
 def _measured(study: dict[str, Any]) -> str:
@@ -47,17 +111,35 @@ def _measured(study: dict[str, Any]) -> str:
     return f"Commit {study['commit']}, {study['date']}, {cores}, Python {study['python']}."
 
 
-TABLES = {"limits": limits_table, "solver": solver_table}
+TABLES = {
+    "ratios": ratios_table,
+    "groups": groups_table,
+    "scale": scale_table,
+    "compile": compile_table,
+    "limits": limits_table,
+}
+
+
+def results_file(name: str) -> Path:
+    """Where the results of that name lie once they are measured."""
+    return HERE / "results" / f"{name}.json"
+
+
+def table(name: str) -> str:
+    """The table of that name and where it was measured."""
+    if not results_file(name).exists():
+        return NOT_YET
+    study = json.loads(results_file(name).read_text())
+    return f"{TABLES[name](study)}\n\n{_measured(study)}"
 
 
 def with_tables(readme: str) -> str:
     """The text with what stands between its markers replaced."""
-    for name, table in TABLES.items():
+    for name in TABLES:
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         before, rest = readme.split(begin)
         after = rest.split(end)[1]
-        study = json.loads((HERE / "results" / f"{name}.json").read_text())
-        readme = f"{before}{begin}{table(study)}\n{end}{after}"
+        readme = f"{before}{begin}{table(name)}\n{end}{after}"
     return readme
 
 
