@@ -10,11 +10,26 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-from coldstart.prior import Prior
+from coldstart.prior import Prior, all_finite
+from coldstart.threads import run_blocks
 
-__all__ = ["Adapter", "AnchorContext", "Tunable", "anchor_arrays", "check_fitted", "embeddings"]
+__all__ = [
+    "BLOCK",
+    "Adapter",
+    "AnchorContext",
+    "Moments",
+    "Tunable",
+    "anchor_arrays",
+    "check_fitted",
+    "embeddings",
+    "scaled",
+]
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.floating]
+
+BLOCK = 4096  # rows that are worked on at one time
+_SAMPLE = 1024  # rows of which a provisional mean is taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,18 +96,18 @@ class Tunable(Protocol):
 
 def anchor_arrays(
     source: ArrayLike, target: ArrayLike, weight: ArrayLike | None
-) -> tuple[Array, Array, Array]:
-    """Both embeddings and the weights in float64, checked; an anchor of weight 2 is two anchors."""
+) -> tuple[Rows, Rows, Array]:
+    """Both embeddings and the weights, checked; an anchor of weight 2 is two anchors."""
     s, t = embeddings(source, "source"), embeddings(target, "target")
     if len(s) != len(t):
         raise ValueError(
             f"source has {len(s)} rows but target has {len(t)}: "
             "pass the anchors of both in the same order"
         )
-    w = np.ones(len(s)) if weight is None else np.asarray(weight, np.float64)
+    w = np.broadcast_to(1.0, len(s)) if weight is None else np.asarray(weight, np.float64)
     if w.shape != (len(s),):
         raise ValueError(f"weight must have shape ({len(s)},), one per anchor, got {w.shape}")
-    if not np.isfinite(w).all() or (w < 0).any():
+    if not all_finite(w) or w.min(initial=0.0) < 0:
         raise ValueError("weight must be finite and not negative")
     if len(w) and not w.any():
         raise ValueError("all weights are 0: no anchor is left")
@@ -107,13 +122,85 @@ def check_fitted(adapter: Adapter, learned: str) -> None:
         )
 
 
-def embeddings(values: ArrayLike, name: str, width: int | None = None) -> Array:
-    """An embedding matrix (n, d) in float64, finite, and `width` wide where that is known."""
-    array = np.asarray(values, np.float64)
+def embeddings(values: ArrayLike, name: str, width: int | None = None) -> Rows:
+    """An embedding matrix (n, d), finite, and `width` wide where that is known.
+
+    Single and double precision are taken as they are, anything else is converted to float64.
+    """
+    array = np.asarray(values)
+    if array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float64)
     if array.ndim != 2:
         raise ValueError(f"{name} must be (n, d), got an array of shape {array.shape}")
     if width is not None and array.shape[1] != width:
         raise ValueError(f"{name} is {array.shape[1]} wide but the adapter was fitted on {width}")
-    if not np.isfinite(array).all():
+    if not all_finite(array):
         raise ValueError(f"{name} holds NaN or inf")
     return array
+
+
+def scaled(rows: Rows, on: bool) -> Rows:
+    """The rows divided by their lengths where that is `on`; a row of zeros stays."""
+    if not on:
+        return rows
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
+    return rows / np.where(lengths > 0, lengths, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Weighted moments of anchors ``c_u = [s_u, t_u]``, source and target row side by side.
+
+    `count` n is the sum of the weights, `mean` (d_source + d_target,) that of the c, and
+    ``scatter = sum_u w_u (c_u - mean)(c_u - mean)'`` (d_source + d_target, d_source + d_target).
+    """
+
+    count: float
+    mean: Array
+    scatter: Array
+
+    @classmethod
+    def of(cls, source: Rows, target: Rows, weight: Array, *, normalize: bool) -> Moments:
+        """Add up the moments block by block; source rows have length 1 where `normalize`.
+
+        The rows of a block are shifted by a provisional mean, so that little cancels, and
+        multiplied in the precision of the inputs; blocks are added in float64 and in their order,
+        whatever the number of threads. Memory: a block per thread and the moments.
+        """
+        dtype = np.result_type(source, target)
+        shift = _provisional_mean(source, target, weight, normalize).astype(dtype)
+        first = np.zeros(len(shift))
+        second = np.zeros((len(shift), len(shift)))
+
+        def work(start: int, stop: int) -> tuple[Rows, Rows]:
+            root = np.sqrt(weight[start:stop]).astype(dtype)
+            rows = _side_by_side(source[start:stop], target[start:stop], normalize, shift)
+            if (root != 1).any():
+                rows *= root[:, None]
+            return root @ rows, rows.T @ rows
+
+        def collect(sums: tuple[Rows, Rows]) -> None:
+            np.add(first, sums[0], out=first)
+            np.add(second, sums[1], out=second)
+
+        run_blocks(work, len(weight), block=BLOCK, collect=collect)
+        count = float(weight.sum())
+        off = first / count  # how far the mean is from the provisional one
+        return cls(count, shift + off, second - count * np.outer(off, off))
+
+
+def _side_by_side(source: Rows, target: Rows, normalize: bool, shift: Rows | float) -> Rows:
+    """Rows ``[s_u, t_u] - shift`` (n, d_source + d_target)."""
+    width = source.shape[1]
+    rows = np.empty((len(source), width + target.shape[1]), np.result_type(source, target))
+    rows[:, :width], rows[:, width:] = scaled(source, normalize), target
+    rows -= shift
+    return rows
+
+
+def _provisional_mean(source: Rows, target: Rows, weight: Array, normalize: bool) -> Array:
+    """The mean of some of the rows, evenly spaced."""
+    some = slice(None, None, -(-len(weight) // _SAMPLE))
+    rows = _side_by_side(source[some], target[some], normalize, 0.0)
+    w = weight[some]
+    return np.average(rows, axis=0, weights=w if w.any() else None).astype(np.float64)

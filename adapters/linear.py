@@ -12,8 +12,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from coldstart.errors import AnchorError
 from coldstart.prior import Prior
+from coldstart.threads import one_blas_thread, run_blocks
 
-from .base import AnchorContext, anchor_arrays, check_fitted, embeddings
+from .base import (
+    BLOCK,
+    AnchorContext,
+    Moments,
+    Rows,
+    anchor_arrays,
+    check_fitted,
+    embeddings,
+    scaled,
+)
 from .baselines import sphere
 
 __all__ = ["RidgeAdapter"]
@@ -22,6 +32,7 @@ Array = NDArray[np.float64]
 
 GCV_GRID = tuple(np.logspace(-3, 2, 26))
 CANDIDATE_RIDGES = (0.1, 0.3, 1.0, 3.0)
+COMPARED = 100_000  # anchors on which raw and normalised rows are compared
 
 
 class RidgeAdapter:
@@ -40,6 +51,10 @@ class RidgeAdapter:
     residuals is proper (nu0 = d + 2, Psi0 = s^2 I): everything is defined for fewer anchors than
     dimensions.
 
+    All of it follows from the moments S'DS, S'DT and T'DT, which are added up in blocks of rows:
+    single precision is read as it is, and beyond the inputs memory is that of a few (d, d)
+    matrices. Neither fit nor predictions depend on the number of threads.
+
     Parameters
     ----------
     ridge : float or "gcv", default "gcv"
@@ -48,7 +63,7 @@ class RidgeAdapter:
         brings the other side's factors Y.
     normalize : bool or "auto", default "auto"
         Scale every source row to length 1, which removes how active it is; "auto" compares both by
-        the same error.
+        the same error, on at most 100,000 anchors, evenly spaced.
     pseudo_anchors : float, default 64.0
         n0, how many anchors the mean over all target rows is worth.
 
@@ -131,49 +146,72 @@ class RidgeAdapter:
         s, t, w = anchor_arrays(source, target, weight)
         if not len(s):
             raise AnchorError("RidgeAdapter needs anchors, rows known on both sides: it got none")
-        context = context or AnchorContext()
-        n, d = w.sum(), t.shape[1]
-        anchor_mean = w @ t / n
+        with one_blas_thread():
+            self._learn(s, t, w, context or AnchorContext())
+        return self
+
+    def _learn(self, s: Rows, t: Rows, w: Array, context: AnchorContext) -> None:
+        d = t.shape[1]
+        metric = np.eye(d) if context.other_factors is None else _gram(context.other_factors)
+        self.normalize_, problem = self._choose_problem(s, t, w, metric)
+        self.ridge_ = min(self._ridges(), key=problem.gcv)
+        n, self.source_mean_, anchor_mean = problem.count, problem.source_mean, problem.target_mean
+        self.n_anchors_ = n
         m0 = anchor_mean if context.mean is None else np.asarray(context.mean, np.float64)
         self.intercept_ = (self.pseudo_anchors * m0 + n * anchor_mean) / (self.pseudo_anchors + n)
-        metric = np.eye(d) if context.other_factors is None else _gram(context.other_factors)
-        options = (False, True) if self.normalize == "auto" else (bool(self.normalize),)
-        problems = [_RidgeProblem.of(_scaled(s, on), t - anchor_mean, w, metric) for on in options]
-        ridges = GCV_GRID if self.ridge == "gcv" else (float(self.ridge),)
-        _, best, self.ridge_ = min(
-            (problem.gcv(ridge), place, ridge)
-            for place, problem in enumerate(problems)
-            for ridge in ridges
-        )
-        self.normalize_, problem = options[best], problems[best]
-        self.source_mean_, self.n_anchors_ = problem.mean, float(n)
-        self.coef_, self._spread = problem.solve(self.ridge_)
-        residual = t - self.intercept_ - (problem.s @ self.coef_)
-        off = self.intercept_ - m0
-        psi = (residual.T * w) @ residual + self.pseudo_anchors * np.outer(off, off)
+        self.coef_, self._root = problem.solve(self.ridge_)
+        miss, off = anchor_mean - self.intercept_, self.intercept_ - m0
+        psi = problem.residual(self.coef_) + n * np.outer(miss, miss)
+        psi += self.pseudo_anchors * np.outer(off, off)
         psi += problem.rho(self.ridge_) * self.coef_.T @ self.coef_
         if context.target_covariance is not None:
             psi += n * context.target_covariance
-        centred = t - anchor_mean
-        psi += sphere((centred.T * w) @ centred / n)
+        psi += sphere(problem.target_scatter / n)
         self.residual_covariance_ = psi / (n + 1)
-        return self
 
     def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
-        """The predictive distribution for `source` (m, d_source): a mean per row, one shared
-        precision shape.
+        """The predictive distribution for `source` (m, d_source): a mean per row, in the precision
+        of `source`, and one shared precision shape.
         """
         check_fitted(self, "coef_")
-        s = _scaled(embeddings(source, "source", len(self.source_mean_)), self.normalize_)
-        s = s - self.source_mean_
-        uncertain = 1 + 1 / (self.pseudo_anchors + self.n_anchors_)
-        uncertain = uncertain + np.einsum("ni,ij,nj->n", s, self._spread, s, optimize=True)
-        return Prior(
-            self.intercept_ + s @ self.coef_,
-            1 / uncertain,
-            shared=np.linalg.inv(self.residual_covariance_),
-            origin=self.intercept_,
-        )
+        s = embeddings(source, "source", len(self.source_mean_))
+        mean = np.empty((len(s), len(self.intercept_)), s.dtype)
+        precision = np.empty(len(s))
+        learned = (self.source_mean_, self.coef_, self.intercept_, self._root)
+        s0, coef, intercept, root = (array.astype(s.dtype) for array in learned)
+        least = 1 + 1 / (self.pseudo_anchors + self.n_anchors_)
+
+        def work(start: int, stop: int) -> None:
+            rows = scaled(s[start:stop], self.normalize_) - s0
+            np.matmul(rows, coef, out=mean[start:stop])
+            mean[start:stop] += intercept
+            along = rows @ root  # V = root root', (rows, d_source)
+            precision[start:stop] = 1 / (least + np.einsum("ij,ij->i", along, along))
+
+        run_blocks(work, len(s), block=BLOCK)
+        for array in (mean, precision):
+            array.flags.writeable = False  # nobody else has them: a prior need not copy
+        with one_blas_thread():
+            shared = np.linalg.inv(self.residual_covariance_)
+        return Prior(mean, precision, shared=shared, origin=self.intercept_)
+
+    def _ridges(self) -> Sequence[float]:
+        return GCV_GRID if self.ridge == "gcv" else (float(self.ridge),)
+
+    def _choose_problem(
+        self, s: Rows, t: Rows, w: Array, metric: Array
+    ) -> tuple[bool, _RidgeProblem]:
+        """Whether rows are normalised, and the regression on all anchors."""
+        on, every = bool(self.normalize), slice(None)
+        if self.normalize == "auto":
+            every = _some(w)
+            some = s[every], t[every], w[every]
+            problems = [_RidgeProblem.of(*some, metric, normalize=on) for on in (False, True)]
+            errors = [min(map(problem.gcv, self._ridges())) for problem in problems]
+            on = errors[1] < errors[0]
+            if every == slice(None):
+                return on, problems[on]
+        return on, _RidgeProblem.of(s, t, w, metric, normalize=on)
 
     def _check_settings(self) -> None:
         if self.ridge != "gcv" and (isinstance(self.ridge, str) or not 0 < self.ridge < np.inf):
@@ -188,54 +226,79 @@ class RidgeAdapter:
 class _RidgeProblem:
     """Regress centred targets on centred sources; one eigendecomposition serves every ridge.
 
-    `s` (n_rows, d_source), `count` n = sum of the weights, `moment` = S'DT, eigenpairs of S'DS,
-    `energy` = tr(T'DT M) for the metric M.
+    With the eigenpairs of S'DS: `along` = vectors' S'DT (d_source, d_target), `sizes` (d_source,)
+    the squared lengths of its rows in the metric M, and `energy` = tr(T'DT M).
     """
 
-    s: Array
-    count: float
-    mean: Array
+    moments: Moments
     values: Array
     vectors: Array
-    moment: Array
-    metric: Array
+    along: Array
+    sizes: Array
     energy: float
 
     @classmethod
-    def of(cls, s: Array, t: Array, w: Array, metric: Array) -> _RidgeProblem:
-        count = float(w.sum())
-        mean = w @ s / count
-        s = s - mean
-        values, vectors = np.linalg.eigh((s.T * w) @ s)
-        energy = float(np.einsum("ij,ji->", (t.T * w) @ t, metric))
-        return cls(s, count, mean, np.maximum(values, 0.0), vectors, (s.T * w) @ t, metric, energy)
+    def of(cls, s: Rows, t: Rows, w: Array, metric: Array, *, normalize: bool) -> _RidgeProblem:
+        moments = Moments.of(s, t, w, normalize=normalize)
+        width = s.shape[1]
+        values, vectors = np.linalg.eigh(moments.scatter[:width, :width])
+        along = vectors.T @ moments.scatter[:width, width:]
+        sizes = np.einsum("ij,ij->i", along @ metric, along)
+        energy = float(np.sum(moments.scatter[width:, width:] * metric))
+        return cls(moments, np.maximum(values, 0.0), vectors, along, sizes, energy)
+
+    @property
+    def count(self) -> float:
+        return self.moments.count
+
+    @property
+    def source_mean(self) -> Array:
+        return self.moments.mean[: len(self.values)]
+
+    @property
+    def target_mean(self) -> Array:
+        return self.moments.mean[len(self.values) :]
+
+    @property
+    def target_scatter(self) -> Array:
+        return self.moments.scatter[len(self.values) :, len(self.values) :]
 
     def rho(self, ridge: float) -> float:
         return ridge * float(self.values.mean() or 1.0)
 
     def solve(self, ridge: float) -> tuple[Array, Array]:
-        """W (d_source, d_target) and V (d_source, d_source)."""
-        spread = (self.vectors / (self.values + self.rho(ridge))) @ self.vectors.T
-        return spread @ self.moment, spread
+        """W (d_source, d_target) and a root of V (d_source, d_source), ``V = root root'``."""
+        raised = self.values + self.rho(ridge)
+        return (self.vectors / raised) @ self.along, self.vectors / np.sqrt(raised)
+
+    def residual(self, coef: Array) -> Array:
+        """(T - SW)'D(T - SW) (d_target, d_target), from the moments."""
+        away = np.vstack([-coef, np.eye(coef.shape[1])])  # T - SW = [S, T] away
+        values, vectors = np.linalg.eigh(away.T @ self.moments.scatter @ away)
+        return (vectors * np.maximum(values, 0.0)) @ vectors.T  # what cancels may leave less than 0
 
     def gcv(self, ridge: float) -> float:
         """n |T - SW|^2 / (n - degrees of freedom)^2, the norm taken in the metric."""
-        n, rho = self.count, self.rho(ridge)
-        along = self.vectors.T @ self.moment  # (d_source, d_target)
-        sizes = np.einsum("ij,jk,ik->i", along, self.metric, along, optimize=True)
-        shrunk = 1 / (self.values + rho)
-        error = self.energy - float(sizes @ (2 * shrunk - self.values * shrunk**2))
+        n = self.count
+        shrunk = 1 / (self.values + self.rho(ridge))
+        error = self.energy - float(self.sizes @ (2 * shrunk - self.values * shrunk**2))
         freedom = 1 + float(self.values @ shrunk)
         return n * max(error, 0.0) / max(n - freedom, 1e-9) ** 2
 
 
-def _scaled(rows: Array, on: bool) -> Array:
-    if not on:
-        return rows
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(lengths > 0, lengths, 1.0)
+def _some(weight: Array) -> slice:
+    """At most `COMPARED` anchors, evenly spaced; all, where those would count for nothing."""
+    step = -(-len(weight) // COMPARED)
+    some = slice(None, None, step)
+    return some if step > 1 and weight[some].any() else slice(None)
 
 
 def _gram(factors: NDArray[Any]) -> Array:
-    rows = np.asarray(factors, np.float64)
-    return rows.T @ rows
+    gram = np.zeros((factors.shape[1], factors.shape[1]))
+
+    def work(start: int, stop: int) -> Array:
+        rows = np.asarray(factors[start:stop], np.float64)
+        return rows.T @ rows
+
+    run_blocks(work, len(factors), block=BLOCK, collect=lambda part: np.add(gram, part, out=gram))
+    return gram

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Prior"]
+__all__ = ["Prior", "all_finite"]
 
 Array = NDArray[np.floating]
 
@@ -37,7 +38,7 @@ class Prior:
         The default is the mean of this prior's own rows.
 
     The unit of a precision is that of the ridge of `PriorALS`: ``regularization=20`` is a precision
-    of 20 around zero. Arrays are copied and read-only.
+    of 20 around zero. Arrays are read-only, and copied where they are not so already.
 
     Raises
     ------
@@ -285,16 +286,28 @@ def _rebuilt(mean: Array, precision: Array, shared: Array | None, origin: Array 
     return Prior(mean, precision, shared=shared, origin=origin)
 
 
+def all_finite(array: Array) -> bool:
+    """Whether no value is NaN or infinite, found without a temporary array as large."""
+    return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
+
+
 def _floating(values: ArrayLike, name: str) -> Array:
-    array = np.array(values)
+    array = values if _is_frozen(values) else np.array(values)
     if array.dtype.kind not in "fiu":
         raise ValueError(f"{name} must be numbers, got dtype {array.dtype}")
     if array.dtype not in (np.float32, np.float64):
         array = array.astype(np.float64)
-    if not np.isfinite(array).all():
+    if not all_finite(array):
         bad = np.count_nonzero(~np.isfinite(array))
         raise ValueError(f"{name} must be finite, got {bad} NaN or inf")
     return array
+
+
+def _is_frozen(values: ArrayLike) -> TypeGuard[Array]:
+    """Whether nobody can change `values` through this array or one that it is a view of."""
+    if type(values) is not np.ndarray:
+        return False
+    return values.flags.owndata and not values.flags.writeable
 
 
 def _shaped(array: Array, shape: tuple[int, ...], name: str) -> Array:
