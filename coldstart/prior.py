@@ -9,11 +9,14 @@ from typing import TypeGuard
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from coldstart.threads import run_blocks
+
 __all__ = ["Prior", "all_finite"]
 
 Array = NDArray[np.floating]
 
 _BLOCK = 512  # rows whose (d, d) matrices are held at one time
+_CHECKED = 4096  # rows looked through at one time
 _FLOOR = 1e-10  # smallest eigenvalue of a covariance to be inverted, as a share of the largest
 _SINGULAR = 1e12  # a matrix and its inverse whose traces multiply to more have no inverse
 
@@ -288,6 +291,15 @@ def _rebuilt(mean: Array, precision: Array, shared: Array | None, origin: Array 
 
 def all_finite(array: Array) -> bool:
     """Whether no value is NaN or infinite, found without a temporary array as large."""
+    if array.ndim and len(array) > _CHECKED:
+        found: list[bool] = []
+        run_blocks(
+            lambda start, stop: all_finite(array[start:stop]),
+            len(array),
+            block=_CHECKED,
+            collect=found.append,
+        )
+        return all(found)
     return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 

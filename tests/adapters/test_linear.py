@@ -5,6 +5,8 @@ they agree to 1e-8.
 """
 
 import re
+import tracemalloc
+from itertools import product
 
 import numpy as np
 import pytest
@@ -12,10 +14,11 @@ import sklearn
 from scipy.linalg import hadamard
 from sklearn.linear_model import Ridge, RidgeCV
 
-from coldstart.adapters import AnchorContext, RidgeAdapter
+from coldstart.adapters import AnchorContext, RidgeAdapter, base, linear
 from coldstart.adapters.linear import GCV_GRID
 from coldstart.anchors import find_anchors
 from coldstart.datasets import make_cross_domain
+from coldstart.threads import resolve_threads
 
 N, D_SOURCE, D = 35, 6, 4
 
@@ -130,6 +133,161 @@ class TestEquations:
         assert far < near_by
 
 
+class PlainRidge:
+    """The adapter as its docstring has it: whole arrays in float64, explicit residuals."""
+
+    def __init__(self, source, target, weight, context, *, n0=64.0):
+        source, target = (np.asarray(rows, np.float64) for rows in (source, target))
+        d = target.shape[1]
+        self.t, self.w, self.n = target, weight, weight.sum()
+        other = context.other_factors
+        self.metric = np.eye(d) if other is None else other.T @ other
+        lengths = np.linalg.norm(source, axis=1, keepdims=True)
+        self.sides = {False: source, True: source / np.where(lengths > 0, lengths, 1)}
+        self.anchor_mean = np.average(target, axis=0, weights=weight)
+        m0 = self.anchor_mean if context.mean is None else context.mean
+        self.intercept = (n0 * m0 + self.n * self.anchor_mean) / (n0 + self.n)
+        self.normalize, self.ridge = min(product((False, True), GCV_GRID), key=self.gcv)
+        s, coef, rho = self.solve(self.normalize, self.ridge)
+        self.coef = coef
+        residual, off = target - self.intercept - s @ coef, self.intercept - m0
+        psi = residual.T @ (weight[:, None] * residual) + n0 * np.outer(off, off)
+        psi += (
+            rho * coef.T @ coef
+            + np.eye(d) * np.trace(np.cov(target.T, bias=True, aweights=weight)) / d
+        )
+        if context.target_covariance is not None:
+            psi += self.n * context.target_covariance
+        self.residual_covariance = psi / (self.n + 1)
+
+    def solve(self, normalize, ridge):
+        s, _ = shifted(self.sides[normalize], self.w)
+        scatter = s.T @ (self.w[:, None] * s)
+        rho = ridge * np.trace(scatter) / len(scatter)
+        moment = s.T @ (self.w[:, None] * (self.t - self.anchor_mean))
+        return s, np.linalg.solve(scatter + rho * np.eye(len(scatter)), moment), rho
+
+    def gcv(self, setting):
+        s, coef, rho = self.solve(*setting)
+        away = self.t - self.anchor_mean - s @ coef
+        error = np.sum((away.T @ (self.w[:, None] * away)) * self.metric)
+        scatter = s.T @ (self.w[:, None] * s)
+        freedom = 1 + np.trace(np.linalg.solve(scatter + rho * np.eye(len(scatter)), scatter))
+        return self.n * error / (self.n - freedom) ** 2
+
+
+CONTEXTS = {
+    "nothing": AnchorContext(),
+    "mean": AnchorContext(mean=np.array([5.0, -5.0, 0.0])),
+    "metric": AnchorContext(other_factors=np.random.default_rng(4).normal(size=(50, 3))),
+    "noise": AnchorContext(target_covariance=0.1 + np.eye(3)),
+}
+
+
+def draw_far(n, d_source=D_SOURCE, *, away=3.0, seed=0, dtype=np.float64):
+    """Rows some way from the origin, and how often each counts, some of them never."""
+    rng = np.random.default_rng(seed)
+    source = rng.normal(size=(n, d_source)) * rng.uniform(0.1, 2, d_source) + away
+    target = away + source @ rng.normal(size=(d_source, 3)) + rng.normal(size=(n, 3))
+    weight = rng.uniform(0, 3, n) * (rng.random(n) < 0.8)
+    return source.astype(dtype), target.astype(dtype), weight
+
+
+class TestBlocks:
+    @pytest.mark.parametrize("told", CONTEXTS)
+    @pytest.mark.parametrize(("n", "d_source"), [(11, 17), (300, 1), (9001, 6)])
+    def test_a_fit_is_that_on_whole_arrays(self, n, d_source, told):
+        source, target, weight = draw_far(n, d_source)
+        context = CONTEXTS[told]
+        plain = PlainRidge(source, target, weight, context)
+        adapter = RidgeAdapter().fit(source, target, weight=weight, context=context)
+        assert (adapter.normalize_, adapter.ridge_) == (plain.normalize, plain.ridge)
+        near(adapter.coef_, plain.coef)
+        near(adapter.intercept_, plain.intercept)
+        near(adapter.residual_covariance_, plain.residual_covariance)
+
+    @pytest.mark.parametrize("away", [0.0, 3.0, 100.0])
+    def test_single_precision_costs_its_rounding_errors(self, away):
+        """Rows are rounded to 6e-8 of their size, up to 100 times their deviations here."""
+        source, target, weight = draw_far(20_000, away=away, dtype=np.float32)
+        wide = [rows.astype(np.float64) for rows in (source, target)]
+        ours = RidgeAdapter(0.1, normalize=False).fit(source, target, weight=weight)
+        exact = RidgeAdapter(0.1, normalize=False).fit(*wide, weight=weight)
+        scale = np.abs(exact.coef_).max()
+        np.testing.assert_allclose(ours.coef_, exact.coef_, rtol=0, atol=1e-6 * scale)
+        scale = np.abs(exact.residual_covariance_).max()
+        covariances = ours.residual_covariance_, exact.residual_covariance_
+        np.testing.assert_allclose(*covariances, rtol=0, atol=1e-6 * scale)
+        ours, exact = ours.predict(source[:50]), exact.predict(wide[0][:50])
+        assert ours.mean.dtype == np.float32
+        scale = np.abs(exact.mean).max()
+        np.testing.assert_allclose(ours.mean, exact.mean, rtol=0, atol=2e-6 * scale)
+        np.testing.assert_allclose(ours.precision, exact.precision, rtol=1e-6)
+
+    @pytest.mark.parametrize("dtype", [np.float16, np.int32])
+    def test_other_numbers_are_read_as_double_precision(self, dtype):
+        source, target, _ = (array.astype(dtype) for array in draw_far(100))
+        wide = [rows.astype(np.float64) for rows in (source, target)]
+        ours, theirs = RidgeAdapter().fit(source, target), RidgeAdapter().fit(*wide)
+        assert np.array_equal(ours.coef_, theirs.coef_)
+        assert ours.predict(source).mean.dtype == np.float64
+
+    def test_without_noise_a_residual_in_single_precision_is_still_a_covariance(self):
+        rng = np.random.default_rng(0)
+        source = (rng.normal(size=(30_000, 12)) * np.logspace(0, 3, 12)).astype(np.float32)
+        target = (source @ rng.normal(size=(12, 9))).astype(np.float32)
+        adapter = RidgeAdapter(1e-8, normalize=False).fit(source, target)
+        assert np.linalg.eigvalsh(adapter.residual_covariance_).min() > 0
+        assert np.isfinite(adapter.predict(source[:9]).matrices()).all()
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_no_number_of_threads_changes_a_bit(self, monkeypatch, dtype):
+        source, target, weight = draw_far(30_000, dtype=dtype)
+        fits = []
+        for number in (1, 2, 3):
+            monkeypatch.setattr("coldstart.threads.resolve_threads", lambda _, n=number: n)
+            fits.append(RidgeAdapter().fit(source, target, weight=weight))
+            fits[-1].prior = fits[-1].predict(source)
+        for fit in fits[1:]:
+            assert np.array_equal(fit.coef_, fits[0].coef_)
+            assert np.array_equal(fit.residual_covariance_, fits[0].residual_covariance_)
+            assert np.array_equal(fit.prior.mean, fits[0].prior.mean)
+            assert np.array_equal(fit.prior.precision, fits[0].prior.precision)
+
+    def test_a_prediction_is_that_on_whole_arrays(self):
+        source, target, _ = draw_far(2 * base.BLOCK + 5)
+        adapter = RidgeAdapter(0.3, normalize=True).fit(source, target)
+        prior = adapter.predict(source)
+        rows = source / np.linalg.norm(source, axis=1, keepdims=True) - adapter.source_mean_
+        near(prior.mean, adapter.intercept_ + rows @ adapter.coef_)
+        scatter = rows.T @ rows
+        v = np.linalg.inv(scatter + 0.3 * np.trace(scatter) / len(scatter) * np.eye(D_SOURCE))
+        near(
+            1 / prior.precision, 1 + 1 / (64 + len(rows)) + np.einsum("ni,ij,nj->n", rows, v, rows)
+        )
+
+    def test_rows_in_column_order_and_every_other_row_will_do(self):
+        source, target, _ = draw_far(9000)
+        expected = RidgeAdapter().fit(source[::2].copy(), target[::2].copy())
+        for way in (np.asfortranarray, np.ascontiguousarray):
+            fit = RidgeAdapter().fit(way(source)[::2], way(target)[::2])
+            near(fit.predict(way(source)).mean, expected.predict(source).mean)
+
+    def test_beyond_the_inputs_fitting_takes_blocks_and_predicting_the_prior(self):
+        source, target, weight = draw_far(300_000, 16, dtype=np.float32)
+        RidgeAdapter().fit(source[:9], target[:9]).predict(source[:9])  # what is loaded at first
+        tracemalloc.start()
+        adapter = RidgeAdapter().fit(source, target, weight=weight)
+        fitting = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        prior = adapter.predict(source)
+        predicting = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        blocks = 4 * base.BLOCK * (16 + 3) * 4 * resolve_threads(0)  # a few float32 copies each
+        assert fitting < blocks + 1e6
+        assert predicting < prior.mean.nbytes + prior.precision.nbytes + blocks + 1e6
+
+
 class TestIntercept:
     def test_it_lies_between_the_mean_of_all_rows_and_that_of_the_anchors(self):
         m0 = np.array([5.0, -5.0, 0.0, 2.0])
@@ -240,6 +398,26 @@ class TestNormalising:
         directions, lengths, weights = self.activity()
         rows = directions * lengths
         assert RidgeAdapter().fit(rows, rows @ weights).normalize_ is False
+
+    def test_it_is_chosen_on_some_of_many_anchors_and_fitted_on_all(self, monkeypatch):
+        source, target, weight = draw_far(500)
+        expected = RidgeAdapter().fit(source, target, weight=weight)
+        monkeypatch.setattr(linear, "COMPARED", 100)
+        some = RidgeAdapter().fit(source[::5], target[::5], weight=weight[::5])
+        adapter = RidgeAdapter().fit(source, target, weight=weight)
+        assert adapter.normalize_ == some.normalize_
+        assert adapter.n_anchors_ == expected.n_anchors_
+        decided = RidgeAdapter(normalize=adapter.normalize_).fit(source, target, weight=weight)
+        assert adapter.ridge_ == decided.ridge_
+        assert np.array_equal(adapter.coef_, decided.coef_)
+
+    def test_where_these_count_for_nothing_it_is_chosen_on_all(self, monkeypatch):
+        source, target, weight = draw_far(500)
+        weight[::5] = 0
+        expected = RidgeAdapter().fit(source, target, weight=weight)
+        monkeypatch.setattr(linear, "COMPARED", 100)
+        adapter = RidgeAdapter().fit(source, target, weight=weight)
+        assert np.array_equal(adapter.coef_, expected.coef_)
 
     @pytest.mark.parametrize("normalize", [True, False])
     def test_it_can_be_decided_beforehand(self, normalize):
