@@ -1,4 +1,4 @@
-"""The command line: ``coldstart evaluate``, ``coldstart fit`` and ``coldstart recommend``.
+"""The command line: ``coldstart evaluate``, ``benchmark``, ``fit`` and ``recommend``.
 
 Results go to stdout, progress and notes to stderr. The exit code is 0 when a command did its work,
 1 when data or files made it fail, 2 for wrong usage and 130 when it was interrupted; the reason is
@@ -36,6 +36,8 @@ _SIDE = typer.Option(help="Whose embeddings are mapped.")
 _FACTORS = typer.Option(min=1, help="Width of the embeddings.")
 _SEED = typer.Option(min=0, help="Of the split and of the models.")
 _LENGTH = typer.Option("--n", min=1, help="Length of the lists.")
+_METRIC = typer.Option(help="ndcg, recall, mrr or hit_rate.")
+_HOLDOUT = typer.Option(help="Share of the anchors that are tested.")
 _USER = typer.Option(metavar="COLUMN", help="Column of user ids.")
 _ITEM = typer.Option(metavar="COLUMN", help="Column of item ids.")
 _WEIGHT = typer.Option(metavar="COLUMN", help="Column of weights; without it every row counts 1.")
@@ -90,12 +92,12 @@ def evaluate(
     ] = None,
     factors: Annotated[int, _FACTORS] = 64,
     n: Annotated[int, _LENGTH] = 10,
-    metric: Annotated[str, typer.Option(help="ndcg, recall, mrr or hit_rate.")] = "ndcg",
+    metric: Annotated[str, _METRIC] = "ndcg",
     order: Annotated[
         Literal["auto", "time", "random"],
         typer.Option(help="In which interactions come back; auto: by time where there is any."),
     ] = "auto",
-    holdout: Annotated[float, typer.Option(help="Share of the anchors that are tested.")] = 0.2,
+    holdout: Annotated[float, _HOLDOUT] = 0.2,
     seed: Annotated[int, _SEED] = 0,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder to write results.json in.")
@@ -113,8 +115,7 @@ def evaluate(
     People in both catalogs lose their target interactions, every arm serves them, and the table
     says how well. Without --source and --target the catalogs are synthetic.
     """
-    if (source is None) != (target is None):
-        raise ValueError("expected both --source and --target or neither, got one of them")
+    _check_pair(source, target)
     returned = _integers(shots, "--shots")
     if out is not None:
         _check_folder(out)
@@ -122,14 +123,8 @@ def evaluate(
     from coldstart.evaluation import DEFAULT_ARMS
     from coldstart.evaluation import evaluate as measure
 
-    columns = _Columns(user, item, weight, timestamp, domain)
-    logs = (
-        columns.read_both(source, target)
-        if source is not None and target is not None
-        else _synthetic(seed)
-    )
     results = measure(
-        *logs,
+        *_Columns(user, item, weight, timestamp, domain).read_or_draw(source, target, seed),
         side=side,
         protocol=protocol,
         shots=returned,
@@ -144,6 +139,61 @@ def evaluate(
         show_progress=sys.stderr.isatty(),
     )
     tables.show(results)
+    if out is not None:
+        files = {"source": source, "target": target}
+        path = replace(results, config={**results.config, "files": files}).save(out)
+        _tell(f"wrote {path}")
+
+
+@app.command()
+def benchmark(
+    source: Annotated[str | None, _SOURCE] = None,
+    target: Annotated[str | None, _TARGET] = None,
+    side: Annotated[Side, _SIDE] = "users",
+    shots: Annotated[
+        str, typer.Option(metavar="K,K,...", help="Interactions given back; 0 is always tried.")
+    ] = "0,1,2,5,10",
+    factors: Annotated[int, _FACTORS] = 64,
+    n: Annotated[int, _LENGTH] = 10,
+    metric: Annotated[str, _METRIC] = "ndcg",
+    holdout: Annotated[float, _HOLDOUT] = 0.2,
+    seed: Annotated[int, _SEED] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder to write benchmark.json in.")
+    ] = None,
+    user: Annotated[str, _USER] = "user",
+    item: Annotated[str, _ITEM] = "item",
+    weight: Annotated[str | None, _WEIGHT] = None,
+    timestamp: Annotated[str | None, _TIMESTAMP] = None,
+    domain: Annotated[str, _DOMAIN] = "domain",
+    threads: Annotated[int, _THREADS] = 0,
+    _debug: Annotated[bool, _DEBUG] = False,
+) -> None:
+    """Time a warm start against a cold one.
+
+    How long until the warm model is as good as the cold one gets, how many interactions the cold
+    one needs to be as good as the warm one is without any, and quality over time. Without --source
+    and --target the catalogs are synthetic.
+    """
+    _check_pair(source, target)
+    tried = _integers(shots, "--shots")
+    if out is not None:
+        _check_folder(out)
+
+    from coldstart.catchup import catch_up
+
+    results = catch_up(
+        *_Columns(user, item, weight, timestamp, domain).read_or_draw(source, target, seed),
+        side=side,
+        shots=tried,
+        factors=factors,
+        n=n,
+        metric=metric,
+        rng=seed,
+        test_share=holdout,
+        num_threads=threads,
+    )
+    tables.show_catch_up(results)
     if out is not None:
         files = {"source": source, "target": target}
         path = replace(results, config={**results.config, "files": files}).save(out)
@@ -270,6 +320,11 @@ def _integers(text: str, option: str) -> list[int]:
         raise ValueError(f"{option}: expected integers separated by commas, got {text!r}") from None
 
 
+def _check_pair(source: str | None, target: str | None) -> None:
+    if (source is None) != (target is None):
+        raise ValueError("expected both --source and --target or neither, got one of them")
+
+
 def _check_folder(folder: Path) -> None:
     """Fail now if a folder cannot be written in later; none is made to stay."""
     made: list[Path] = []
@@ -298,6 +353,14 @@ class _Columns:
 
     def read_both(self, source: str, target: str) -> tuple[Interactions, Interactions]:
         return self._read(source, "source"), self._read(target, "target")
+
+    def read_or_draw(
+        self, source: str | None, target: str | None, seed: int
+    ) -> tuple[Interactions, Interactions]:
+        """Both files, or synthetic catalogs where there are none."""
+        if source is None or target is None:
+            return _synthetic(seed)
+        return self.read_both(source, target)
 
     def _read(self, path: str, role: str) -> Interactions:
         from coldstart.datasets import read_interactions

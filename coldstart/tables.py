@@ -1,4 +1,4 @@
-"""The results of an evaluation as tables for a terminal."""
+"""The results of an evaluation or a benchmark as tables for a terminal."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
+    from coldstart.catchup import CatchUp, Duel, Point
     from coldstart.results import Comparison, Results, Row
 
-__all__ = ["show"]
+__all__ = ["show", "show_catch_up"]
+
+_LEVELS = " .:-=+*#"  # of a curve, from nothing to the best of both sides
+_WIDTH = 60
+_INSTANT = 0.001  # seconds; a curve does not begin before
 
 
 def show(results: Results) -> None:
     """Print the tables; where no terminal limits it, a line is as long as it must be."""
-    from rich.console import Console
-
     config = results.config
-    width = None if sys.stdout.isatty() else 200
-    console = Console(file=sys.stdout, width=width, highlight=False, markup=False)
+    console = _console()
     console.print(
         f"{config['metric']}@{config['n']} in percent with 95% intervals, "
         f"{config['test']} held-out {config['side']}; * learns from the source"
@@ -33,6 +36,28 @@ def show(results: Results) -> None:
             "p of sign flips, corrected over arms (Holm)"
         )
         console.print(_differences(results))
+
+
+def show_catch_up(results: CatchUp) -> None:
+    """Print seconds to quality, interactions to catch up, and a curve over time."""
+    config, people = results.config, results.people
+    console = _console()
+    console.print(
+        f"{config['metric']}@{config['n']} in percent with 95% intervals, {people['measured']} "
+        f"held-out {config['side']} ({people['left_out']} with nothing left to find left out)"
+    )
+    console.print("seconds until 95% of the cold model's best quality")
+    console.print(_duels(results))
+    console.print(_caught_up(results), soft_wrap=True)
+    for line in _curves(results):
+        console.print(line, soft_wrap=True)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 200
+    return Console(file=sys.stdout, width=width, highlight=False, markup=False)
 
 
 def _empty_table(left: Sequence[str], right: Sequence[str]) -> Table:
@@ -88,7 +113,75 @@ def _differences(results: Results) -> Table:
     return table
 
 
-def _cell(value: float, row: Row | Comparison, *, sign: str = "") -> str:
+def _duels(results: CatchUp) -> Table:
+    """Both sides for each number of shots."""
+    numbers = ["popularity", "cold at its best", "warm", "difference"]
+    seconds = ["cold s", "warm s", "and source", "warm / cold"]
+    table = _empty_table(["shots"], [*numbers, *seconds])
+    for duel in results.duels:
+        k = duel.shots
+        popular = next(p for p in results.popularity if p.shots == k)
+        cold = next(p for p in results.cold if (p.sweep, p.shots) == (duel.best_sweep, k))
+        warm = next(p for p in results.warm if p.shots == k)
+        table.add_row(
+            str(k),
+            _cell(popular.quality, popular),
+            f"{_cell(cold.quality, cold)} {_model(cold)}",
+            _cell(warm.quality, warm),
+            _cell(duel.difference, duel, sign="+"),
+            _number(duel.cold_seconds),
+            _number(duel.warm_seconds, "never"),
+            _number(duel.warm_and_source_seconds, "never"),
+            _number(duel.ratio),
+        )
+    return table
+
+
+def _model(point: Point) -> str:
+    return f"sweep {point.sweep}" if point.sweep else "popularity"
+
+
+def _number(value: float | None, otherwise: str = "-") -> str:
+    return otherwise if value is None else f"{value:.2f}"
+
+
+def _caught_up(results: CatchUp) -> str:
+    needed, most = results.catch_up, max(results.config["shots"])
+    return "interactions until the cold side is as good as the warm one without any: " + (
+        f"more than {most}" if needed is None else str(needed)
+    )
+
+
+def _curves(results: CatchUp) -> list[str]:
+    """The best quality so far over time, a line for each side and number of shots."""
+    points = (*results.cold, *results.warm)
+    ends = _span([point.seconds for point in points])
+    top = max(point.quality for point in points) or 1.0
+    lines = [
+        f"quality after {ends[0]:.2g} to {ends[-1]:.2g} s, in equal ratios; "
+        f"'{_LEVELS[-1]}' is {100 * top:.1f}"
+    ]
+    for k in results.config["shots"]:
+        for name, side in (("cold", results.cold), ("warm", results.warm)):
+            curve = _curve([point for point in side if point.shots == k], ends, top)
+            lines.append(f"{k:>5} shots, {name} |{curve}|")
+    return lines
+
+
+def _span(seconds: Sequence[float]) -> list[float]:
+    """Times from the first of `seconds` to the last, each the same multiple of the one before."""
+    first, last = max(min(seconds), _INSTANT), max(*seconds, 2 * _INSTANT)
+    ratio = (last / first) ** (1 / (_WIDTH - 1))
+    return [*(first * ratio**place for place in range(_WIDTH - 1)), last]
+
+
+def _curve(points: Sequence[Point], ends: Sequence[float], top: float) -> str:
+    """One level for each time, that of the best quality until then."""
+    best = [max((p.quality for p in points if p.seconds <= end), default=0.0) for end in ends]
+    return "".join(_LEVELS[round((len(_LEVELS) - 1) * quality / top)] for quality in best)
+
+
+def _cell(value: float, row: Row | Comparison | Point | Duel, *, sign: str = "") -> str:
     """A share in percent and its interval; a dash where nobody had anything left to find."""
     if math.isnan(value):
         return "-"

@@ -234,6 +234,40 @@ class TestEvaluate:
         assert config["files"] == {"source": None, "target": None}
 
 
+@pytest.fixture(scope="module")
+def raced(both, tmp_path_factory):
+    """What a benchmark printed, the results it wrote, and where."""
+    out = tmp_path_factory.mktemp("raced") / "new"
+    done = invoke("benchmark", *both, "--shots=2", "--metric=recall", "--seed=4", "--out", out)
+    assert done.exit_code == 0, done.stderr
+    return done, json.loads((out / "benchmark.json").read_text()), out
+
+
+class TestBenchmark:
+    def test_the_table_shows_both_sides_and_the_curves_their_way(self, raced):
+        run, results, _ = raced
+        lines = run.stdout.splitlines()
+        for point in results["warm"]:
+            mean, low, high = (100 * point[name] for name in ("quality", "ci_low", "ci_high"))
+            cell = f"{mean:.1f} [{low:.1f},{high:.1f}]"
+            assert any(line.split()[:1] == [str(point["shots"])] and cell in line for line in lines)
+            for side in ("cold", "warm"):
+                assert any(
+                    line.startswith(f"{point['shots']:>5} shots, {side} |") for line in lines
+                )
+        assert "interactions until the cold side is as good" in run.stdout
+
+    def test_options_reach_the_benchmark_and_the_file(self, raced, log):
+        run, results, out = raced
+        config = results["config"]
+        assert (config["metric"], config["shots"], config["seed"]) == ("recall", [0, 2], 4)
+        assert config["files"] == {"source": f"{log}#music", "target": f"{log}#book"}
+        assert run.stderr.endswith(f"wrote {out / 'benchmark.json'}\n")
+
+    def test_one_log_alone_is_wrong_usage(self, both):
+        assert "both --source and --target" in fail(2, "benchmark", *both[:2])
+
+
 class TestFit:
     def test_the_report_is_printed(self, both, tmp_path):
         shown = succeed("fit", *both, "--adapter=mean", "--out", tmp_path / "model")
