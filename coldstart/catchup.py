@@ -63,7 +63,7 @@ class Duel:
     warm_seconds, warm_and_source_seconds : float or None
         Without and with the training of the source model; None where the warm model falls short.
     ratio : float or None
-        Warm over cold seconds; None as well where popularity is the cold model's best.
+        Warm over cold seconds; None as well where popularity alone comes close.
     """
 
     shots: int
@@ -114,7 +114,7 @@ class CatchUp:
         needed = f"more than {max(p.shots for p in self.cold)}"
         needed = needed if self.catch_up is None else str(self.catch_up)
         duels = "; ".join(
-            f"{d.shots} shots: cold {d.best:.4f}, warm {d.warm:.4f}, to {CLOSE:.0%} "
+            f"shots {d.shots}: cold {d.best:.4f}, warm {d.warm:.4f}, to {CLOSE:.0%} "
             f"{d.cold_seconds:.2f} s and {_seconds(d.warm_seconds)}"
             for d in self.duels
         )
@@ -290,7 +290,7 @@ def _duel(
     best: Measured, cold: list[Measured], warm: Measured, source_seconds: float, seed: int
 ) -> Duel:
     wanted = CLOSE * best.mean
-    cold_seconds = min(m.seconds for m in cold if m.mean >= wanted)
+    close = min((m for m in cold if m.mean >= wanted), key=lambda m: m.seconds)
     reached = warm.mean >= wanted
     low, high = bootstrap_interval((warm.values - best.values)[:, None], rng=seed)
     return Duel(
@@ -301,10 +301,10 @@ def _duel(
         difference=warm.mean - best.mean,
         ci_low=float(low[0]),
         ci_high=float(high[0]),
-        cold_seconds=cold_seconds,
+        cold_seconds=close.seconds,
         warm_seconds=warm.seconds if reached else None,
         warm_and_source_seconds=warm.seconds + source_seconds if reached else None,
-        ratio=warm.seconds / cold_seconds if reached and best.sweep else None,
+        ratio=warm.seconds / close.seconds if reached and close.sweep else None,
     )
 
 
@@ -328,6 +328,7 @@ def _config(task: Task, split: Split, sweeps: int) -> dict[str, Any]:
         "sweeps": sweeps,
         "num_threads": task.num_threads,
         "eligible": split.eligible,
+        "test_interactions_outside_catalog": int(split.test.held.dropped.sum()),
         "source": _size(task.source),
         "train": _size(split.train),
         "cpu": platform.processor() or platform.machine(),

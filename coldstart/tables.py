@@ -164,7 +164,7 @@ def _curves(results: CatchUp) -> list[str]:
     for k in results.config["shots"]:
         for name, side in (("cold", results.cold), ("warm", results.warm)):
             curve = _curve([point for point in side if point.shots == k], ends, top)
-            lines.append(f"{k:>5} shots, {name} |{curve}|")
+            lines.append(f"{name}, shots {k:>3} |{curve}|")
     return lines
 
 

@@ -152,7 +152,7 @@ def test_items_may_be_held_out(logs):
 
 def test_the_repr_carries_the_numbers(results):
     first = results.duels[0]
-    assert f"0 shots: cold {first.best:.4f}, warm {first.warm:.4f}" in repr(results)
+    assert f"shots 0: cold {first.best:.4f}, warm {first.warm:.4f}" in repr(results)
     assert f"source {results.source_seconds:.2f} s" in repr(results)
 
 

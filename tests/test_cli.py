@@ -252,9 +252,8 @@ class TestBenchmark:
             cell = f"{mean:.1f} [{low:.1f},{high:.1f}]"
             assert any(line.split()[:1] == [str(point["shots"])] and cell in line for line in lines)
             for side in ("cold", "warm"):
-                assert any(
-                    line.startswith(f"{point['shots']:>5} shots, {side} |") for line in lines
-                )
+                start = f"{side}, shots {point['shots']:>3} |"
+                assert any(line.startswith(start) for line in lines)
         assert "interactions until the cold side is as good" in run.stdout
 
     def test_options_reach_the_benchmark_and_the_file(self, raced, log):
