@@ -189,18 +189,18 @@ class Moments:
         return cls(count, shift + off, second - count * np.outer(off, off))
 
 
-def _side_by_side(source: Rows, target: Rows, normalize: bool, shift: Rows | float) -> Rows:
+def _side_by_side(source: Rows, target: Rows, normalize: bool, shift: Rows) -> Rows:
     """Rows ``[s_u, t_u] - shift`` (n, d_source + d_target)."""
     width = source.shape[1]
     rows = np.empty((len(source), width + target.shape[1]), np.result_type(source, target))
-    rows[:, :width], rows[:, width:] = scaled(source, normalize), target
-    rows -= shift
+    np.subtract(scaled(source, normalize), shift[:width], out=rows[:, :width])
+    np.subtract(target, shift[width:], out=rows[:, width:])
     return rows
 
 
 def _provisional_mean(source: Rows, target: Rows, weight: Array, normalize: bool) -> Array:
     """The mean of some of the rows, evenly spaced."""
     some = slice(None, None, -(-len(weight) // _SAMPLE))
-    rows = _side_by_side(source[some], target[some], normalize, 0.0)
+    rows = np.hstack([scaled(source[some], normalize), target[some]])
     w = weight[some]
     return np.average(rows, axis=0, weights=w if w.any() else None).astype(np.float64)

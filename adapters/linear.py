@@ -275,7 +275,9 @@ class _RidgeProblem:
         """(T - SW)'D(T - SW) (d_target, d_target), from the moments."""
         away = np.vstack([-coef, np.eye(coef.shape[1])])  # T - SW = [S, T] away
         values, vectors = np.linalg.eigh(away.T @ self.moments.scatter @ away)
-        return (vectors * np.maximum(values, 0.0)) @ vectors.T  # what cancels may leave less than 0
+        values = np.maximum(values, 0.0)  # what cancels may leave less than 0
+        left: Array = (vectors * values) @ vectors.T
+        return left
 
     def gcv(self, ridge: float) -> float:
         """n |T - SW|^2 / (n - degrees of freedom)^2, the norm taken in the metric."""
