@@ -167,11 +167,12 @@ def catch_up(
     """Race a warm model against a cold one on people who lost their target rows.
 
     People are held out as by protocol ``cold`` of `evaluate`: the same test people and the same
-    training catalog for the same seed, nothing of their target rows in it. Quality is the mean
-    metric over the full catalog of the test people who have something left to find at the largest
-    number of shots; the others are left out and counted. With k shots the k interactions that came
-    back are no longer to be found, so quality at different shots is of the same people but not of
-    the same lists.
+    training catalog for the same seed, nothing of their target rows in it. They are to find what
+    is left at the largest number of shots, and what comes back until then is ranked for nobody:
+    people, columns and truth are the same for every number of shots, so that quality changes with
+    what is known and not with what there is to find. (In `evaluate` people find all that has not
+    come back yet: its figures differ below the largest number.) Quality is the mean metric over the
+    full catalog; people without truth are left out and counted.
 
     The cold side is `PriorALS` without a prior, trained sweep by sweep; after each, people are
     folded in with their shots. It has the benefit of every doubt: its best sweep is chosen on the

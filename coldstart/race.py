@@ -58,7 +58,7 @@ class Race:
         seconds = time.perf_counter() - began
         scores = _products(np.ones((len(self.people), 1), np.float32), popular[:, None])
         for k in self.task.shots:
-            yield Measured(0, seconds, k, self._quality(scores, k))
+            yield Measured(0, seconds, k, self._quality(scores))
 
     def cold(self, sweeps: int) -> Iterator[Measured]:
         """Sweep by sweep, at every number of shots."""
@@ -72,7 +72,7 @@ class Race:
             ridges = self.task.choose(RIDGES, folded)
             for k in self.task.shots:
                 scores = folded(ridges[k], self.people.source, self.people.held.history(k))
-                yield Measured(sweep, seconds, k, self._quality(scores, k))
+                yield Measured(sweep, seconds, k, self._quality(scores))
 
     def warm(self, source: Factors) -> Iterator[Measured]:
         """The fitted warm model, at every number of shots."""
@@ -82,10 +82,11 @@ class Race:
         for k in self.task.shots:
             embedded = mapped.embed(rows, self.people.held.history(k), other, self.task.num_threads)
             scores = _products(embedded, other.factors)
-            yield Measured(warm.model_.iterations, seconds, k, self._quality(scores, k))
+            yield Measured(warm.model_.iterations, seconds, k, self._quality(scores))
 
-    def _quality(self, scores: Scorer, shots: int) -> Floats:
-        return self.task.quality(scores, self.people, shots)[self.counted]
+    def _quality(self, scores: Scorer) -> Floats:
+        """On the lists of the most shots: what to rank and to find is the same for all of them."""
+        return self.task.quality(scores, self.people, max(self.task.shots))[self.counted]
 
 
 def one_by_one(task: Task, sweeps: int) -> Iterator[tuple[int, float, PriorALS]]:

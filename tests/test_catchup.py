@@ -77,10 +77,22 @@ def test_people_are_those_of_the_evaluation(logs, results):
     assert results.people == {"test": test, "measured": measured, "left_out": test - measured}
 
 
+def test_popularity_is_as_good_at_any_number_of_shots(results):
+    assert len({point.quality for point in results.popularity}) == 1
+
+
+def test_at_the_most_shots_ten_sweeps_are_as_good_as_the_cold_arm_of_the_evaluation(logs):
+    evaluated = evaluate(*logs, arms=["cold"], shots=SHOTS, same_people=True, **SETTINGS)
+    row = evaluated.value("cold", SHOTS[-1])
+    swept = catch_up(*logs, shots=SHOTS, sweeps=10, **SETTINGS).cold[-1]
+    assert (swept.sweep, swept.shots) == (10, SHOTS[-1])
+    assert swept.quality == pytest.approx(row.mean, abs=1e-12)
+
+
 def test_popularity_ranks_by_the_counts_of_the_training_catalog(logs, task, results):
     test = Cold().split(*logs, side="users", seed=3).test
     popular = np.tile(counts(task.train.user_items), (len(test), 1))
-    quality = task.quality(lambda block: popular[block], test, 0)
+    quality = task.quality(lambda block: popular[block], test, SHOTS[-1])
     counted = np.diff(test.held.truth(SHOTS[-1]).indptr) > 0
     assert results.cold[0].sweep == results.popularity[0].sweep == 0
     assert results.cold[0].quality == results.popularity[0].quality
@@ -96,7 +108,8 @@ def test_the_last_sweep_is_plain_als_tuned_as_the_arm_without_a_source(logs, tas
     counted = np.diff(test.held.truth(SHOTS[-1]).indptr) > 0
     for point in results.cold[-len(SHOTS) :]:
         k = point.shots
-        quality = task.quality(arm.scorer(test.source, test.held.history(k), k), test, k)
+        scores = arm.scorer(test.source, test.held.history(k), k)
+        quality = task.quality(scores, test, SHOTS[-1])
         assert point.quality == pytest.approx(quality[counted].mean(), abs=1e-12)
 
 
