@@ -4,7 +4,6 @@ catch up.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from coldstart.interactions import Interactions
 from coldstart.metrics import metric as metric_named
 from coldstart.protocols import Cold, Split, task_of
 from coldstart.race import Measured, Race, compile_all, source_factors
+from coldstart.results import write_json
 from coldstart.statistics import bootstrap_interval
 
 __all__ = ["CatchUp", "Duel", "Point", "catch_up"]
@@ -138,16 +138,7 @@ class CatchUp:
         """Write ``benchmark.json`` into `folder`, which is made; an older file is replaced at once,
         or not at all.
         """
-        text = json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n"
-        path = Path(folder) / "benchmark.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name("benchmark.json.unfinished")
-        try:
-            unfinished.write_text(text, encoding="utf-8")
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-        return path
+        return write_json(self.to_json(), folder, "benchmark.json")
 
 
 def catch_up(

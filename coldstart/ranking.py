@@ -67,13 +67,10 @@ def top_n(
     scores = np.ascontiguousarray(scores, dtype=np.float32)
     if scores.ndim != 2:
         raise ValueError(f"scores must have shape (rows, columns), got {scores.shape}")
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
     n_rows, n_columns = scores.shape
     indptr, indices = _seen_columns(seen, scores.shape)
     order = _tie_order(order, n_columns)
-    columns = np.full((n_rows, n), -1, dtype=np.int64)
-    values = np.full((n_rows, n), -np.inf, dtype=np.float32)
+    columns, values = _padding(n_rows, n)
 
     def rank(start: int, stop: int) -> None:
         limits = indptr[start : stop + 1]
@@ -116,13 +113,10 @@ def recommend_rows(
         raise ValueError(
             f"queries and catalog must be equally wide, got {queries.shape} and {catalog.shape}"
         )
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
     shape = len(queries), len(catalog)
     indptr, indices = _seen_columns(seen, shape)
     order = _tie_order(order, shape[1])
-    columns = np.full((len(queries), n), -1, dtype=np.int64)
-    values = np.full((len(queries), n), -np.inf, dtype=np.float32)
+    columns, values = _padding(len(queries), n)
     block = max(_FEWEST_QUERIES, _SCORES_PER_BLOCK // max(1, shape[1]))
 
     def rank(start: int, stop: int) -> None:
@@ -134,6 +128,14 @@ def recommend_rows(
 
     run_blocks(rank, len(queries), block=block, num_threads=num_threads)
     return columns, values
+
+
+def _padding(n_rows: int, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Lists (n_rows, n) of columns and values that nothing has entered yet."""
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
+    shape = n_rows, n
+    return np.full(shape, -1, np.int64), np.full(shape, -np.inf, np.float32)
 
 
 def _seen_columns(

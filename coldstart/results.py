@@ -12,7 +12,7 @@ from typing import Any
 
 from coldstart.errors import ArtefactError
 
-__all__ = ["Comparison", "Results", "Row"]
+__all__ = ["Comparison", "Results", "Row", "write_json"]
 
 SCHEMA = 1
 
@@ -86,16 +86,7 @@ class Results:
         """Write ``results.json`` into `folder`, which is made; an older file is replaced at once,
         or not at all.
         """
-        text = json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n"
-        path = Path(folder) / "results.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name("results.json.unfinished")
-        try:
-            unfinished.write_text(text, encoding="utf-8")
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-        return path
+        return write_json(self.to_json(), folder, "results.json")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Results:
@@ -170,3 +161,19 @@ def _plain(value: Any) -> Any:
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
     return {key: math.nan if value is None else value for key, value in row.items()}
+
+
+def write_json(values: Mapping[str, Any], folder: str | os.PathLike[str], name: str) -> Path:
+    """Write the file `name` into `folder`, which is made; an older one is replaced at once, or not
+    at all.
+    """
+    text = json.dumps(values, indent=1, allow_nan=False) + "\n"
+    path = Path(folder) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{name}.unfinished")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
