@@ -34,7 +34,12 @@ OPTIONS: dict[str, Any] = {
     "fastmath": {"reassoc", "contract"},
 }
 BLOCK = 128  # rows in one call, and in every matrix product: no row depends on its neighbours
-GATHER = 256  # interactions gathered for one matrix product of the exact solver
+PIECE = 8  # rows in one product with the shared basis
+GATHER = 256  # interactions gathered for one matrix product of `exact_rows`
+ROUNDS = 3  # of refinement
+STEPS = 60  # of conjugate gradients in one round, at most
+TOLERANCE = 5e-5  # of a round: by how much it reduces the residual
+ERROR = 1e-7  # of a refined row, as a share of the row: float32 keeps 6e-8
 
 
 @njit(**OPTIONS)
@@ -43,6 +48,28 @@ def _dot(x: Array, y: Array) -> Any:
     for j in range(1, x.size):
         total += x[j] * y[j]
     return total
+
+
+@njit(**OPTIONS)
+def _copy(x: Array, out: Array) -> None:
+    """out[:] = x, in a third of the time."""
+    for j in range(x.size):
+        out[j] = x[j]
+
+
+@njit(**OPTIONS)
+def _subtract(x: Array, y: Array, out: Array) -> None:
+    """out[:] = x - y."""
+    for j in range(x.size):
+        out[j] = x[j] - y[j]
+
+
+@njit(**OPTIONS)
+def _add(scale: Any, x: Array, out: Array) -> None:
+    """out += scale x, two matrices."""
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] += scale * x[i, j]
 
 
 @njit(**OPTIONS)
@@ -64,9 +91,10 @@ def _add_observed(
 ) -> None:
     """out += sum_i (rhs max(c, 0) + lhs (|c| - 1) y_i'x) y_i over one row's interactions.
 
-    Four at a time, so that `x` and `out` are read once for four rows of `other`.
+    Four at a time, so that `x` and `out` are read once for four rows of `other`. Added up in the
+    precision of `x`, which `rhs` and `lhs` share.
     """
-    one, zero = np.float32(1), np.float32(0)
+    one, zero = np.float32(1), x.dtype.type(0)
     e = 0
     while e + 4 <= indices.size:
         i0, i1, i2, i3 = indices[e], indices[e + 1], indices[e + 2], indices[e + 3]
@@ -103,24 +131,14 @@ def _add_prior(
     if shared.size > 0:
         products = np.dot(x, shared)
         for k in range(count):
-            for j in range(x.shape[1]):
-                out[k, j] += precision[_row(precision, k)] * products[k, j]
+            scale, product, row = precision[_row(precision, k)], products[k], out[k]
+            for j in range(row.size):
+                row[j] += scale * product[j]
     for k in range(count):
-        for j in range(x.shape[1]):
-            out[k, j] += precision[_row(precision, k)] * spread[_row(spread, k), j] * x[k, j]
-
-
-@njit(**OPTIONS)
-def _sizes(count: int, precision: Array, spread: Array, shared: Array) -> Array:
-    """The largest diagonal entry of each L_k, at least 1: a very strong prior would overflow."""
-    sizes = np.ones(count, np.float32)
-    for k in range(count):
-        for j in range(spread.shape[1]):
-            entry = spread[_row(spread, k), j]
-            if shared.size > 0:
-                entry += shared[j, j]
-            sizes[k] = max(sizes[k], precision[_row(precision, k)] * entry)
-    return sizes
+        scale, diagonal = precision[_row(precision, k)], spread[_row(spread, k)]
+        given, row = x[k], out[k]
+        for j in range(row.size):
+            row[j] += scale * diagonal[j] * given[j]
 
 
 @njit(**OPTIONS)
@@ -136,53 +154,52 @@ def cg_rows(
     spread: Array,
     shared: Array,
     gram: Array,
+    sizes: Array,
     steps: int,
     out: Array,
 ) -> None:
     """A few conjugate gradient steps per row, from the row's present value, in float32.
 
     `gram` is Y'Y + R I (d, d). What all rows share is one matrix product per step and block. The
-    equation of row k is divided by ``sizes[k]``.
+    equation of row k is divided by its size, of `sizes` (b,) or (1,): a very strong prior would
+    overflow.
     """
     count, d = which.size, other.shape[1]
     one, zero, tiny = np.float32(1), np.float32(0), np.float32(1e-20)
     pulls = precision.any()
-    sizes = _sizes(count, precision, spread, shared)
     x, p = np.zeros((BLOCK, d), np.float32), np.zeros((BLOCK, d), np.float32)
-    for k in range(count):
-        x[k] = out[which[k]]
-        p[k] = mean[_row(mean, k)] - x[k]
-    ap = np.dot(x, gram)
-    r = -ap
-    if pulls:
-        _add_prior(count, precision, spread, shared, p, r)
+    r, ap = np.zeros((BLOCK, d), np.float32), np.zeros((BLOCK, d), np.float32)
     residual = np.zeros(count, np.float32)
     for k in range(count):
-        row = slice(indptr[which[k]], indptr[which[k] + 1])
-        _add_observed(indices[row], values[row], alpha, other, x[k], one, -one, r[k])
-        r[k] /= sizes[k]
-        residual[k] = _dot(r[k], r[k])
-    p[:] = r
-    for _ in range(steps):
-        np.dot(p, gram, ap)
+        _copy(out[which[k]], x[k])
+        _subtract(x[k], mean[_row(mean, k)], p[k])
+    for step in range(steps + 1):  # the first finds r = b - A x, the others descend
+        given, rhs = (x, -one) if step == 0 else (p, zero)
+        np.dot(given, gram, ap)
         if pulls:
             _add_prior(count, precision, spread, shared, p, ap)
         for k in range(count):
-            if residual[k] < tiny:
+            if step > 0 and residual[k] < tiny:
                 continue
             row = slice(indptr[which[k]], indptr[which[k] + 1])
-            _add_observed(indices[row], values[row], alpha, other, p[k], zero, one, ap[k])
-            ap[k] /= sizes[k]
-            step = residual[k] / _dot(p[k], ap[k])
+            _add_observed(indices[row], values[row], alpha, other, given[k], rhs, one, ap[k])
             for j in range(d):
-                x[k, j] += step * p[k, j]
-                r[k, j] -= step * ap[k, j]
+                ap[k, j] /= sizes[_row(sizes, k)]
+            if step == 0:
+                for j in range(d):
+                    r[k, j] = p[k, j] = -ap[k, j]
+                residual[k] = _dot(r[k], r[k])
+                continue
+            length = residual[k] / _dot(p[k], ap[k])
+            for j in range(d):
+                x[k, j] += length * p[k, j]
+                r[k, j] -= length * ap[k, j]
             before, residual[k] = residual[k], _dot(r[k], r[k])
             turn = residual[k] / before
             for j in range(d):
                 p[k, j] = r[k, j] + turn * p[k, j]
     for k in range(count):
-        out[which[k]] = x[k]
+        _copy(x[k], out[which[k]])
 
 
 @njit(**OPTIONS)
@@ -201,7 +218,7 @@ def _add_equation(
                 rows[e, j] = y[j]
                 weighted[e, j] = (abs(c) - 1.0) * rows[e, j]
                 b[j] += max(c, 0.0) * rows[e, j]
-        a += np.dot(rows[:size].T, weighted[:size])
+        _add(1.0, np.dot(rows[:size].T, weighted[:size]), a)
 
 
 @njit(**OPTIONS)
@@ -234,57 +251,107 @@ def exact_rows(
     spread: Array,
     shared: Array,
     gram: Array,
-    covariance: Array,
     out: Array,
 ) -> None:
-    """The exact solution per row, in float64 inside; `gram` is Y'Y + R I (d, d).
-
-    The inverses of the rows' matrices are added to `covariance` (d, d), unless that is (0, 0).
-    """
+    """The exact solution per row by Cholesky, in float64 inside; `gram` is Y'Y + R I (d, d)."""
     d = other.shape[1]
-    a, b = np.empty((d, d), np.float64), np.empty(d, np.float64)
     for k in range(which.size):
         scale, diagonal = precision[_row(precision, k)], spread[_row(spread, k)]
-        a[:] = gram
-        b[:] = 0
+        a, b = np.zeros((d, d)), np.zeros(d)
+        _add(1.0, gram, a)
         if scale > 0:
             centre = mean[_row(mean, k)]
             if shared.size > 0:
-                a += scale * shared
-                b += scale * np.dot(shared, centre)
+                _add(scale, shared, a)
             for j in range(d):
+                if shared.size > 0:
+                    b[j] += scale * _dot(shared[j], centre)
                 a[j, j] += scale * diagonal[j]
                 b[j] += scale * diagonal[j] * centre[j]
         row = slice(indptr[which[k]], indptr[which[k] + 1])
         _add_equation(indices[row], values[row], alpha, other, a, b)
         _solve_positive(a, b, out[which[k]])
-        if covariance.size > 0:
-            covariance += np.linalg.inv(a)
 
 
 @njit(**OPTIONS)
-def _to_basis(
-    indices: Array, other: Array, basis: Array, place: Array, kept: Array, raw: Array, z: Array
+def to_basis(which: Array, other: Array, basis: Array, out: Array) -> None:
+    """out = other[which] T (k, d), PIECE rows in every product: none depends on its neighbours."""
+    raw = np.zeros((PIECE, other.shape[1]), np.float32)
+    for begin in range(0, which.size, PIECE):
+        size = min(PIECE, which.size - begin)
+        for e in range(size):
+            _copy(other[which[begin + e]], raw[e])
+        products = np.dot(raw, basis)
+        for e in range(size):
+            _copy(products[e], out[begin + e])
+
+
+@njit(**OPTIONS)
+def _in_basis(
+    indices: Array, other: Array, basis: Array, place: Array, kept: Array, z: Array
 ) -> None:
     """z = Y_S T (k, d): rows of `kept` where `place` (m,) names one, products where it is -1."""
-    fresh = 0
+    fresh, missing = 0, np.empty(PIECE, np.int64)
+    raw = np.empty((PIECE, z.shape[1]), np.float32)
     for e in range(indices.size):
         if place[indices[e]] >= 0:
-            z[e] = kept[place[indices[e]]]
+            _copy(kept[place[indices[e]]], z[e])
         else:
-            raw[fresh] = other[indices[e]]
+            missing[fresh] = e
             fresh += 1
-    if fresh == 0:
-        return
-    products = np.dot(raw[:fresh], basis)
-    for e in range(indices.size - 1, -1, -1):
-        if place[indices[e]] < 0:
-            fresh -= 1
-            z[e] = products[fresh]
+        if fresh == PIECE or (fresh > 0 and e == indices.size - 1):
+            to_basis(indices[missing[:fresh]], other, basis, raw)
+            for f in range(fresh):
+                _copy(raw[f], z[missing[f]])
+            fresh = 0
 
 
 @njit(**OPTIONS)
-def few_rows(
+def _descend(
+    values: Array,
+    alpha: Any,
+    z: Array,
+    diagonal: Array,
+    r: Array,
+    every: Array,
+    work: Array,
+    x: Array,
+) -> None:
+    """x = (diag(diagonal) + Z'WZ)^-1 r, W = diag(|c| - 1), to TOLERANCE; r is overwritten.
+
+    Conjugate gradients, preconditioned with the diagonal. `every` is 0, 1, ..., `work` (3, d).
+    """
+    d, one, zero = x.size, np.float32(1), np.float32(0)
+    inverse, p, ap = work[0], work[1], work[2]
+    _copy(diagonal, inverse)
+    for e in range(values.size):
+        weight = abs(alpha * values[e]) - one
+        for j in range(d):
+            inverse[j] += weight * z[e, j] * z[e, j]
+    size = zero
+    for j in range(d):
+        inverse[j] = one / inverse[j]
+        x[j], p[j] = zero, inverse[j] * r[j]
+        size += p[j] * r[j]
+    enough = np.float32(TOLERANCE * TOLERANCE) * size
+    for _ in range(STEPS):
+        if not size > enough:
+            break
+        for j in range(d):
+            ap[j] = diagonal[j] * p[j]
+        _add_observed(every[: values.size], values, alpha, z, p, zero, one, ap)
+        step = size / _dot(p, ap)
+        before, size = size, zero
+        for j in range(d):
+            x[j] += step * p[j]
+            r[j] -= step * ap[j]
+            size += inverse[j] * r[j] * r[j]
+        for j in range(d):
+            p[j] = inverse[j] * r[j] + size / before * p[j]
+
+
+@njit(**OPTIONS)
+def refined_rows(
     which: Array,
     indptr: Array,
     indices: Array,
@@ -293,63 +360,68 @@ def few_rows(
     other: Array,
     mean: Array,
     precision: Array,
+    spread: Array,
+    shared: Array,
+    gram: Array,
     basis: Array,
-    inverse: Array,
+    back: Array,
     scale: Array,
     place: Array,
     kept: Array,
-    covariance: Array,
+    solved: Array,
     out: Array,
 ) -> None:
-    """The exact solution of rows with few interactions k, for one shape P of the prior precision.
+    """The exact solution of rows whose precisions are multiples of one matrix P.
 
-    In the basis T (d, d) with ``T'(Y'Y + R I)T = I`` and ``T'PT = diag(scale)`` everything that all
-    rows share is diagonal, and Woodbury's identity leaves a (k, k) system: with ``Z = Y_S T``,
-    ``D = 1 / (1 + precision_u scale)`` and ``W = diag(|c| - 1)``, ::
+    In the basis T (d, d) with ``T'(Y'Y + R I)T = I`` and ``T'PT = diag(scale)`` all that rows share
+    is diagonal, and conjugate gradients converge soon. They run there in float32, on residuals
+    that are computed in float64 and with the true Y: iterative refinement, whose error is what the
+    last correction would be followed by. `solved` (n,) says for which rows that is small.
 
-        b = Z'c + precision_u scale T^-1 m,   M = (I + W Z D Z')^-1 W
-        x = T D (b - Z' M Z D b),             A^-1 = T (D - D Z' M Z D) T'
-
-    `inverse` is T^-1; `kept` (q, d) holds rows of Y T that are computed once, `place` (m,) says
-    which row of it belongs to a column, or -1. `covariance` is as in `exact_rows`.
+    `kept` (q, d) holds rows of Y T that are computed once, `place` (m,) says which row of it
+    belongs to a column, or -1. All parts of the prior are float64; `basis`, `back` (T') and `kept`
+    float32.
     """
     count, d = which.size, other.shape[1]
     longest = 0
     for u in which:
         longest = max(longest, indptr[u + 1] - indptr[u])
-    raw, zs, damped = np.empty((longest, d)), np.empty((longest, d)), np.empty((longest, d))
-    weights = np.empty(longest)
-    solutions, shrunk = np.zeros((BLOCK, d)), np.zeros(d)
-    centres = np.dot(mean, inverse.T)  # T^-1 m
-    inner = np.zeros((covariance.shape[0], covariance.shape[0]))
-    for k in range(count):
-        p = precision[_row(precision, k)]
-        begin, size = indptr[which[k]], indptr[which[k] + 1] - indptr[which[k]]
-        row, z, zd, weight = indices[begin : begin + size], zs[:size], damped[:size], weights[:size]
-        _to_basis(row, other, basis, place, kept, raw, z)
-        for j in range(d):
-            shrunk[j] = 1.0 / (1.0 + p * scale[j])
-            solutions[k, j] = p * scale[j] * centres[_row(centres, k), j] if p > 0 else 0.0
-        for e in range(size):
-            c = np.float64(alpha * values[begin + e])
-            weight[e] = abs(c) - 1.0
+    z, every = np.empty((longest, d), np.float32), np.zeros(longest, np.int32)
+    for e in range(longest):
+        every[e] = e
+    work, diagonal = np.empty((3, d), np.float32), np.empty(d, np.float32)
+    x, away, r = np.zeros((BLOCK, d)), np.zeros((BLOCK, d)), np.zeros((BLOCK, d), np.float32)
+    sizes = np.zeros((ROUNDS, count))
+    done = np.zeros(count, np.bool_)
+    for turn in range(ROUNDS):
+        residual = np.zeros((BLOCK, d))
+        if turn > 0:
+            _add(-1.0, np.dot(x, gram), residual)
+        for k in range(count):
+            _subtract(mean[_row(mean, k)], x[k], away[k])
+        _add_prior(count, precision, spread, shared, away, residual)
+        for k in range(count):
+            if done[k]:
+                continue
+            row = slice(indptr[which[k]], indptr[which[k] + 1])
+            _add_observed(indices[row], values[row], alpha, other, x[k], 1.0, -1.0, residual[k])
+            _copy(residual[k], r[k])
+        rotated, correction = np.dot(r, basis), np.zeros((BLOCK, d), np.float32)
+        for k in range(count):
+            if done[k]:
+                continue
+            row = slice(indptr[which[k]], indptr[which[k] + 1])
+            _in_basis(indices[row], other, basis, place, kept, z)
             for j in range(d):
-                zd[e, j] = z[e, j] * shrunk[j]
-                solutions[k, j] += max(c, 0.0) * z[e, j]
-        system = np.dot(zd, z.T)
-        for e in range(size):
-            system[e] *= weight[e]
-            system[e, e] += 1.0
-        b = solutions[k]
-        b -= np.dot(np.linalg.solve(system, weight * np.dot(zd, b)), z)
-        b *= shrunk
-        if covariance.size > 0:
-            middle = np.linalg.solve(system, np.diag(weight))
-            inner -= np.dot(zd.T, np.dot(middle, zd))
-            for j in range(d):
-                inner[j, j] += shrunk[j]
-    rows = np.dot(solutions, basis.T)
+                diagonal[j] = 1.0 + precision[_row(precision, k)] * scale[j]
+            _descend(values[row], alpha, z, diagonal, rotated[k], every, work, correction[k])
+            sizes[turn, k] = np.sqrt(_dot(correction[k], correction[k]))
+            if turn > 0:
+                last, before = sizes[turn, k], sizes[turn - 1, k]
+                done[k] = last * last <= ERROR * sizes[0, k] * before
+        _add(1.0, np.dot(correction, back), x)
+        if done.all():
+            break
     for k in range(count):
-        out[which[k]] = rows[k]
-    if covariance.size > 0:
-        covariance += np.dot(np.dot(basis, inner), basis.T)
+        _copy(x[k], out[which[k]])
+        solved[which[k]] = done[k]

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from coldstart import kernels, rows
+from coldstart import equations, kernels, rows
 from coldstart.errors import FitError
 from coldstart.kernels import BLOCK
 from coldstart.prior import Prior
@@ -180,8 +180,8 @@ def test_rows_with_few_interactions_are_solved_alike_in_their_shared_basis(
     n, m, d = 90, 60, 16
     confidence, other, prior = make_short_rows(n, m), make_factors(m, d), make_prior(form, n, d)
     expected = dense_solution(confidence, other, prior)
-    for enough in (rows.ENOUGH_FEW, n + 1):  # in the shared basis, and each alone
-        monkeypatch.setattr(rows, "ENOUGH_FEW", enough)
+    for strong in (equations.STRONG, 0.0):  # in the shared basis, and each alone
+        monkeypatch.setattr(equations, "STRONG", strong)
         exact = solve_rows(confidence, other, regularization=RIDGE, prior=prior)
         # float32 keeps 6e-8 of a number
         np.testing.assert_allclose(exact, expected, rtol=2e-7, atol=2e-7 * np.abs(expected).max())
@@ -386,7 +386,7 @@ def test_columns_kept_in_the_shared_basis_change_nothing(
 ) -> None:
     n, m, d = 300, 60, 16
     confidence, other, prior = make_short_rows(n, m), make_factors(m, d), given_prior("rows", n, d)
-    monkeypatch.setattr(rows, "KEPT", kept)
+    monkeypatch.setattr(equations, "KEPT", kept)
     exact = solve_rows(confidence, other, regularization=RIDGE, prior=prior)
     expected = dense_solution(confidence, other, prior)
     # float32 keeps 6e-8 of a number

@@ -25,7 +25,7 @@ FOLDERS = {
 LAYERS = {
     "values": "errors threads vocabulary frames interactions factors prior",
     "data": "datasets",
-    "factor models": "kernels rows als popularity ranking",
+    "factor models": "kernels basis equations covariance rows als popularity ranking",
     "adapters": "adapters",
     "transfer": "anchors metrics statistics heldout strength transfer",
     "front door": "artefact serving saved transfer_report warmstart",
