@@ -20,7 +20,7 @@ Doubles = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 STRONG = 1e15  # largest precision in a shared basis, where no row's equation may overflow
-KEPT = 0.15  # memory for columns in that basis, as a share of the matrix and both factors
+KEPT = 0.15  # memory for columns in that basis, as a share of matrix, prior and both factors
 COUNTED = 1 << 16  # interactions counted at a time, in int64
 
 
@@ -84,7 +84,7 @@ class Equations:
     def basis(self) -> SharedBasis | None:
         """The basis that the rows share, if their precisions are multiples of one matrix."""
         _, precision, spread, shared = self.parts
-        if not precision.any():
+        if not (precision.any() and (spread.any() or shared.any())):
             return shared_basis(self.gram, np.zeros_like(self.gram))
         if shared.size:
             return shared_basis(self.gram, shared)
@@ -106,7 +106,8 @@ class Equations:
     def _kept_columns(self) -> NDArray[Any]:
         """Columns worth keeping in the shared basis: met more than once, the most popular first."""
         indptr, indices, values, _, other = self.arrays
-        memory = indices.nbytes + values.nbytes + other.nbytes + len(indptr) * other[:1].nbytes
+        given = indices, values, other, *self.parts
+        memory = sum(part.nbytes for part in given) + len(indptr) * other[:1].nbytes
         room = int(KEPT * memory / other[:1].nbytes) if other.size else 0
         popularity = np.zeros(len(other), np.int64)
         for begin in range(0, len(indices), COUNTED):

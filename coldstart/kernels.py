@@ -38,7 +38,7 @@ PIECE = 8  # rows in one product with the shared basis
 GATHER = 256  # interactions gathered for one matrix product of `exact_rows`
 ROUNDS = 3  # of refinement
 STEPS = 60  # of conjugate gradients in one round, at most
-TOLERANCE = 5e-5  # of a round: by how much it reduces the residual
+TOLERANCE = 1e-4  # of a round: to which share it reduces a residual
 ERROR = 1e-7  # of a refined row, as a share of the row: float32 keeps 6e-8
 
 
@@ -311,23 +311,27 @@ def _descend(
     values: Array,
     alpha: Any,
     z: Array,
+    rhs: Any,
     diagonal: Array,
-    r: Array,
     every: Array,
     work: Array,
+    r: Array,
     x: Array,
 ) -> None:
-    """x = (diag(diagonal) + Z'WZ)^-1 r, W = diag(|c| - 1), to TOLERANCE; r is overwritten.
+    """x = (diag(diagonal) + Z'WZ)^-1 (r + rhs Z'max(c, 0)), W = diag(|c| - 1); r is overwritten.
 
-    Conjugate gradients, preconditioned with the diagonal. `every` is 0, 1, ..., `work` (3, d).
+    Conjugate gradients, preconditioned with the diagonal, until the residual is TOLERANCE of
+    what it was. `every` is 0, 1, ..., `work` (3, d).
     """
     d, one, zero = x.size, np.float32(1), np.float32(0)
     inverse, p, ap = work[0], work[1], work[2]
     _copy(diagonal, inverse)
     for e in range(values.size):
-        weight = abs(alpha * values[e]) - one
+        c = alpha * values[e]
+        weight, pull = abs(c) - one, rhs * max(c, zero)
         for j in range(d):
             inverse[j] += weight * z[e, j] * z[e, j]
+            r[j] += pull * z[e, j]
     size = zero
     for j in range(d):
         inverse[j] = one / inverse[j]
@@ -374,9 +378,10 @@ def refined_rows(
     """The exact solution of rows whose precisions are multiples of one matrix P.
 
     In the basis T (d, d) with ``T'(Y'Y + R I)T = I`` and ``T'PT = diag(scale)`` all that rows share
-    is diagonal, and conjugate gradients converge soon. They run there in float32, on residuals
-    that are computed in float64 and with the true Y: iterative refinement, whose error is what the
-    last correction would be followed by. `solved` (n,) says for which rows that is small.
+    is diagonal, and conjugate gradients converge soon. They run there in float32. From the second
+    round on the residual is computed in float64 and with the true Y: iterative refinement, whose
+    error is what the last correction would be followed by. `solved` (n,) says for which rows that
+    is small.
 
     `kept` (q, d) holds rows of Y T that are computed once, `place` (m,) says which row of it
     belongs to a column, or -1. All parts of the prior are float64; `basis`, `back` (T') and `kept`
@@ -401,12 +406,12 @@ def refined_rows(
             _subtract(mean[_row(mean, k)], x[k], away[k])
         _add_prior(count, precision, spread, shared, away, residual)
         for k in range(count):
-            if done[k]:
-                continue
             row = slice(indptr[which[k]], indptr[which[k] + 1])
-            _add_observed(indices[row], values[row], alpha, other, x[k], 1.0, -1.0, residual[k])
+            if turn > 0 and not done[k]:
+                _add_observed(indices[row], values[row], alpha, other, x[k], 1.0, -1.0, residual[k])
             _copy(residual[k], r[k])
-        rotated, correction = np.dot(r, basis), np.zeros((BLOCK, d), np.float32)
+        r, correction = np.dot(r, basis), np.zeros((BLOCK, d), np.float32)
+        rhs = np.float32(turn == 0)  # what was observed is added in the basis
         for k in range(count):
             if done[k]:
                 continue
@@ -414,12 +419,14 @@ def refined_rows(
             _in_basis(indices[row], other, basis, place, kept, z)
             for j in range(d):
                 diagonal[j] = 1.0 + precision[_row(precision, k)] * scale[j]
-            _descend(values[row], alpha, z, diagonal, rotated[k], every, work, correction[k])
+            _descend(values[row], alpha, z, rhs, diagonal, every, work, r[k], correction[k])
+        correction = np.dot(correction, back)
+        _add(1.0, correction, x)
+        for k in range(count):
             sizes[turn, k] = np.sqrt(_dot(correction[k], correction[k]))
-            if turn > 0:
+            if turn > 0 and not done[k]:
                 last, before = sizes[turn, k], sizes[turn - 1, k]
                 done[k] = last * last <= ERROR * sizes[0, k] * before
-        _add(1.0, np.dot(correction, back), x)
         if done.all():
             break
     for k in range(count):
