@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -174,10 +175,11 @@ def test_long_rows_are_gathered_in_several_pieces() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("d", [1, 16, 64, 257])
 def test_rows_with_few_interactions_are_solved_alike_in_their_shared_basis(
-    form: str, monkeypatch: pytest.MonkeyPatch
+    form: str, d: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    n, m, d = 90, 60, 16
+    n, m = 90, 60
     confidence, other, prior = make_short_rows(n, m), make_factors(m, d), make_prior(form, n, d)
     expected = dense_solution(confidence, other, prior)
     for strong in (equations.STRONG, 0.0):  # in the shared basis, and each alone
@@ -185,6 +187,26 @@ def test_rows_with_few_interactions_are_solved_alike_in_their_shared_basis(
         exact = solve_rows(confidence, other, regularization=RIDGE, prior=prior)
         # float32 keeps 6e-8 of a number
         np.testing.assert_allclose(exact, expected, rtol=2e-7, atol=2e-7 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_equations_too_hard_to_refine_are_factorised(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n, m, d = 60, 40, 64
+    confidence, other, prior = 5000 * make_rows(n, m), make_factors(m, d), make_prior(form, n, d)
+    factorised: list[int] = []
+
+    def exact_rows(which: NDArray[np.intp], *arguments: Any) -> None:
+        factorised.extend(which)
+        kernels.exact_rows(which, *arguments)
+
+    namespace = {**vars(kernels), "exact_rows": exact_rows}
+    monkeypatch.setattr(equations, "kernels", SimpleNamespace(**namespace))
+    exact = solve_rows(confidence, other, regularization=RIDGE, prior=prior)
+    expected = dense_solution(confidence, other, prior)
+    np.testing.assert_allclose(exact, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+    assert factorised
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -271,7 +293,8 @@ def test_rows_do_not_depend_on_each_other_nor_on_the_number_of_threads(
     alone = solve(slice(None), 1)
     for num_threads in (0, 2, 3):
         np.testing.assert_array_equal(solve(slice(None), num_threads), alone)
-    np.testing.assert_array_equal(solve(slice(100, 190), 2), alone[100:190])
+    for part in (slice(100, 190), slice(100, 101), slice(n - 1, n)):
+        np.testing.assert_array_equal(solve(part, 2), alone[part])
 
 
 def test_inputs_are_left_alone_and_may_be_read_only_or_of_another_layout() -> None:
@@ -354,22 +377,26 @@ def test_one_very_long_row_among_short_ones(solver: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("num_threads", [1, 2])
-def test_the_exact_solver_adds_up_the_posterior_covariances(form: str, num_threads: int) -> None:
-    n, m, d = 300, 60, 16
-    confidence, other, prior = make_short_rows(n, m), make_factors(m, d), make_prior(form, n, d)
-    confidence = sp.vstack([confidence, make_rows(20, m)]).tocsr()[: n + 20]
-    prior = make_prior(form, n + 20, d)
-    total, out = np.zeros((d, d)), np.zeros((n + 20, d), np.float32)
-    rows.solve_into(
-        out,
-        confidence,
-        other,
-        regularization=RIDGE,
-        prior=prior,
-        num_threads=num_threads,
-        covariance=total,
-    )
+@pytest.mark.parametrize("d", [1, 16, 64])
+def test_the_exact_solver_adds_up_the_posterior_covariances(form: str, d: int) -> None:
+    n, m = 320, 60
+    confidence = sp.vstack([make_short_rows(300, m), make_rows(20, m)]).tocsr()
+    other, prior = make_factors(m, d), make_prior(form, n, d)
+
+    def solve(num_threads: int) -> tuple[Floats, Array]:
+        out, total = np.zeros((n, d), np.float32), np.zeros((d, d))
+        rows.solve_into(
+            out,
+            confidence,
+            other,
+            regularization=RIDGE,
+            prior=prior,
+            num_threads=num_threads,
+            covariance=total,
+        )
+        return out, total
+
+    out, total = solve(1)
     dense = confidence.toarray()
     expected = sum(
         np.linalg.inv(row_equation(dense, other, prior, int(u))[0])
@@ -378,19 +405,20 @@ def test_the_exact_solver_adds_up_the_posterior_covariances(form: str, num_threa
     np.testing.assert_allclose(total, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
     plain = solve_rows(confidence, other, regularization=RIDGE, prior=prior)
     np.testing.assert_array_equal(out, plain)
+    np.testing.assert_array_equal(solve(2)[1], total)
 
 
-@pytest.mark.parametrize("kept", [0.0, 0.1, 10.0])
-def test_columns_kept_in_the_shared_basis_change_nothing(
-    kept: float, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("d", [16, 64, 257])
+def test_columns_kept_in_the_shared_basis_change_no_bit(
+    d: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    n, m, d = 300, 60, 16
+    n, m = 300, 60
     confidence, other, prior = make_short_rows(n, m), make_factors(m, d), given_prior("rows", n, d)
-    monkeypatch.setattr(equations, "KEPT", kept)
-    exact = solve_rows(confidence, other, regularization=RIDGE, prior=prior)
-    expected = dense_solution(confidence, other, prior)
-    # float32 keeps 6e-8 of a number
-    np.testing.assert_allclose(exact, expected, rtol=2e-7, atol=2e-7 * np.abs(expected).max())
+    expected = solve_rows(confidence, other, regularization=RIDGE, prior=prior)
+    for kept in (0.0, 0.01, 10.0):  # none, some, all
+        monkeypatch.setattr(equations, "KEPT", kept)
+        exact = solve_rows(confidence, other, regularization=RIDGE, prior=prior)
+        np.testing.assert_array_equal(exact, expected)
 
 
 PROGRAM = """
