@@ -15,6 +15,7 @@ from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 
 from coldstart.als import PriorALS
+from coldstart.datasets import read_interactions
 from coldstart.errors import ArtefactError, FitError
 from coldstart.prior import Prior
 from coldstart.rows import solve_rows
@@ -25,6 +26,7 @@ Array = NDArray[Any]
 N_USERS, N_ITEMS, D = 140, 90, 6
 EMPTY_USER, EMPTY_ITEM = 3, 5
 SOLVERS = ["cholesky", "cg"]
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def make_log(*, dislikes: bool = False) -> sp.csr_matrix:
@@ -281,6 +283,22 @@ def test_the_number_of_threads_changes_no_bit(
         for threads in (1, num_threads)
     ]
     assert_same(*fits)
+
+
+def test_on_real_logs_the_number_of_threads_changes_no_bit(solver: str) -> None:
+    file = DATA / "yelp" / "interactions.csv.gz"
+    if not file.exists():
+        pytest.skip(f"no {file}")
+    log = read_interactions(f"{file}#Nightlife").user_items
+    prior = Prior(make_factors(log.shape[0], 64), np.linspace(1, 50, log.shape[0]))
+    first, second, again = (
+        PriorALS(64, alpha=20, iterations=3, solver=solver, rng=0, num_threads=threads).fit(
+            log, user_prior=prior, show_progress=False
+        )
+        for threads in (1, 2, 2)
+    )
+    assert_same(second, first)
+    assert_same(again, first)
 
 
 def test_fits_in_several_python_threads_at_once_change_no_bit(log: sp.csr_matrix) -> None:
