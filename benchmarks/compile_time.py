@@ -27,6 +27,7 @@ from provenance import provenance
 
 from coldstart import Prior, PriorALS
 from coldstart.ranking import recommend_rows, top_n
+from coldstart.rows import solve_into
 
 RESULTS = Path(__file__).parent / "results" / "compile.json"
 LIMIT_SECONDS = 15.0
@@ -50,6 +51,9 @@ def uses() -> dict[str, Callable[[], Any]]:
         "fit, cg, per-entry prior": lambda: fit("coldstart", log, FACTORS, 1, prior=each),
         "fold-in, shared-matrix prior": lambda: model.fold_in(log, prior=shared),
         "fold-in, per-entry prior": lambda: model.fold_in(log, prior=each),
+        "covariances": lambda: solve_into(
+            users.copy(), log, items, regularization=20.0, covariance=np.zeros(2 * (FACTORS,))
+        ),
         "recommend": lambda: recommend_rows(users, items, 10, seen=log),
         "top n": lambda: top_n(users @ items.T, 10, seen=log),
     }

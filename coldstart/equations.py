@@ -76,7 +76,7 @@ class Equations:
             kernels.exact_rows(which, *self.arrays, *prior_of(which), self.gram, out)
 
         if basis is not None:
-            shared = basis.single, basis.back, basis.scale, *self._kept_rows(basis), solved
+            shared = basis.single, basis.back, basis.scale, *self.kept_rows(basis), solved
             mild = self.parts[1] * basis.scale.max() <= STRONG
             self.in_blocks(np.flatnonzero((self.counts > 0) & mild), refine)
         self.in_blocks(np.flatnonzero((self.counts > 0) & ~solved), factorise)
@@ -90,7 +90,7 @@ class Equations:
             return shared_basis(self.gram, shared)
         return shared_basis(self.gram, np.diag(spread[0])) if len(spread) == 1 else None
 
-    def _kept_rows(self, basis: SharedBasis) -> tuple[NDArray[np.int32], Floats]:
+    def kept_rows(self, basis: SharedBasis) -> tuple[NDArray[np.int32], Floats]:
         """Where among the kept rows a column stands (m,), or -1, and those rows in the basis."""
         kept, other = self._kept_columns(), self.arrays[-1]
         place = np.full(len(other), -1, np.int32)

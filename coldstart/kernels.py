@@ -32,7 +32,9 @@ OPTIONS: dict[str, Any] = {
     "cache": True,
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract"},
+    "no_cfunc_wrapper": True,
 }
+INSIDE = {**OPTIONS, "no_cpython_wrapper": True}  # only kernels call it: it compiles sooner
 BLOCK = 128  # rows in one call, and in every matrix product: no row depends on its neighbours
 PIECE = 8  # rows in one product with the shared basis
 GATHER = 256  # interactions gathered for one matrix product of `exact_rows`
@@ -42,7 +44,7 @@ TOLERANCE = 1e-4  # of a round: to which share it reduces a residual
 ERROR = 1e-7  # of a refined row, as a share of the row: float32 keeps 6e-8
 
 
-@njit(**OPTIONS)
+@njit(**INSIDE)
 def _dot(x: Array, y: Array) -> Any:
     total = x[0] * y[0]
     for j in range(1, x.size):
@@ -50,21 +52,21 @@ def _dot(x: Array, y: Array) -> Any:
     return total
 
 
-@njit(**OPTIONS)
+@njit(**INSIDE)
 def _copy(x: Array, out: Array) -> None:
     """out[:] = x, in a third of the time."""
     for j in range(x.size):
         out[j] = x[j]
 
 
-@njit(**OPTIONS)
+@njit(**INSIDE)
 def _subtract(x: Array, y: Array, out: Array) -> None:
     """out[:] = x - y."""
     for j in range(x.size):
         out[j] = x[j] - y[j]
 
 
-@njit(**OPTIONS)
+@njit(**INSIDE)
 def _add(scale: Any, x: Array, out: Array) -> None:
     """out += scale x, two matrices."""
     for i in range(out.shape[0]):
@@ -72,13 +74,13 @@ def _add(scale: Any, x: Array, out: Array) -> None:
             out[i, j] += scale * x[i, j]
 
 
-@njit(**OPTIONS)
+@njit(**INSIDE)
 def _row(block: Array, k: int) -> int:
     """Row k of a part of the prior, which may be one row for everybody."""
     return k if block.shape[0] > 1 else 0
 
 
-@njit(**OPTIONS)
+@njit(**INSIDE)
 def _add_observed(
     indices: Array,
     values: Array,
@@ -123,7 +125,7 @@ def _add_observed(
         e += 1
 
 
-@njit(**OPTIONS)
+@njit(**INSIDE)
 def _add_prior(
     count: int, precision: Array, spread: Array, shared: Array, x: Array, out: Array
 ) -> None:
@@ -202,7 +204,7 @@ def cg_rows(
         _copy(x[k], out[which[k]])
 
 
-@njit(**OPTIONS)
+@njit(**INSIDE)
 def _add_equation(
     indices: Array, values: Array, alpha: Any, other: Array, a: Array, b: Array
 ) -> None:
@@ -221,7 +223,7 @@ def _add_equation(
         _add(1.0, np.dot(rows[:size].T, weighted[:size]), a)
 
 
-@njit(**OPTIONS)
+@njit(**INSIDE)
 def _solve_positive(a: Array, b: Array, out: Array) -> None:
     """out = a^-1 b by Cholesky factorisation; b is overwritten."""
     factor = np.linalg.cholesky(a).T  # upper, rows contiguous: a = factor' factor
@@ -286,7 +288,7 @@ def to_basis(which: Array, other: Array, basis: Array, out: Array) -> None:
             _copy(products[e], out[begin + e])
 
 
-@njit(**OPTIONS)
+@njit(**INSIDE)
 def _in_basis(
     indices: Array, other: Array, basis: Array, place: Array, kept: Array, z: Array
 ) -> None:
@@ -306,7 +308,7 @@ def _in_basis(
             fresh = 0
 
 
-@njit(**OPTIONS)
+@njit(**INSIDE)
 def _descend(
     values: Array,
     alpha: Any,
@@ -432,3 +434,57 @@ def refined_rows(
     for k in range(count):
         _copy(x[k], out[which[k]])
         solved[which[k]] = done[k]
+
+
+@njit(**OPTIONS)
+def covariance_rows(
+    which: Array,
+    indptr: Array,
+    indices: Array,
+    values: Array,
+    alpha: Any,
+    other: Array,
+    precision: Array,
+    basis: Array,
+    scale: Array,
+    place: Array,
+    kept: Array,
+) -> Any:
+    """The sum (d, d) of the inverses of these rows' matrices, in the basis of `refined_rows`.
+
+    There a matrix is D + Z'WZ, D diagonal and W = diag(|c| - 1). For a row of at most d/2
+    interactions the smaller inverse is enough (Woodbury's identity): with ``V = Z D^-1`` it is
+    ``D^-1 - V'(I + W V Z')^-1 W V``.
+    """
+    d, one = other.shape[1], np.float32(1)
+    total, shrunk = np.zeros((d, d)), np.empty(d, np.float32)  # D^-1
+    z, weighted = np.empty((GATHER, d), np.float32), np.empty((GATHER, d), np.float32)
+    for k in range(which.size):
+        begin, end = indptr[which[k]], indptr[which[k] + 1]
+        few = 2 * (end - begin) <= min(d, 2 * GATHER)
+        width = end - begin if few else d
+        matrix = np.zeros((width, width), np.float32)
+        for j in range(d):
+            shrunk[j] = 1.0 / (1.0 + precision[_row(precision, k)] * scale[j])
+        for first in range(begin, end, GATHER):
+            size = min(GATHER, end - first)
+            _in_basis(indices[first : first + size], other, basis, place, kept, z)
+            for e in range(size):
+                weight = abs(alpha * values[first + e]) - one
+                for j in range(d):
+                    weighted[e, j] = weight * z[e, j] * (shrunk[j] if few else one)
+            left, right = weighted[:size], z[:size]
+            _add(one, np.dot(left, right.T) if few else np.dot(left.T, right), matrix)
+        for i in range(width):
+            matrix[i, i] += one if few else one / shrunk[i]
+        inverse = np.linalg.inv(matrix)
+        if few:
+            for e in range(width):
+                for j in range(d):
+                    z[e, j] *= shrunk[j]
+            _add(-1.0, np.dot(z[:width].T, np.dot(inverse, weighted[:width])), total)
+            for j in range(d):
+                total[j, j] += shrunk[j]
+        else:
+            _add(1.0, inverse, total)
+    return total

@@ -379,7 +379,7 @@ def test_one_very_long_row_among_short_ones(solver: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("d", [1, 16, 64])
 def test_the_exact_solver_adds_up_the_posterior_covariances(form: str, d: int) -> None:
-    n, m = 320, 60
+    n, m = 320, 3 * kernels.GATHER
     confidence = sp.vstack([make_short_rows(300, m), make_rows(20, m)]).tocsr()
     other, prior = make_factors(m, d), make_prior(form, n, d)
 
@@ -402,7 +402,9 @@ def test_the_exact_solver_adds_up_the_posterior_covariances(form: str, d: int) -
         np.linalg.inv(row_equation(dense, other, prior, int(u))[0])
         for u in np.flatnonzero(np.diff(confidence.indptr))
     )
-    np.testing.assert_allclose(total, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+    # float32, whose rounding adds up over the factors, and in a basis where all matrices are near 1
+    tolerance = 1e-9 if form == "cells" else 2e-7
+    np.testing.assert_allclose(total, expected, rtol=0, atol=tolerance * np.abs(expected).max())
     plain = solve_rows(confidence, other, regularization=RIDGE, prior=prior)
     np.testing.assert_array_equal(out, plain)
     np.testing.assert_array_equal(solve(2)[1], total)
