@@ -1,6 +1,6 @@
-"""Write the README's table from `benchmarks/results/reference.json`.
+"""Write the README's tables from `reference.json` and `ratios.json` in `benchmarks/results`.
 
-    python benchmarks/readme_table.py            # replaces the table in README.md
+    python benchmarks/readme_table.py            # replaces the tables in README.md
     python benchmarks/readme_table.py --field    # beside the reference figures, on stdout
 
 Means are over seeds. The interval of a difference takes each seed's interval as 3.92 standard
@@ -17,8 +17,7 @@ from statistics import fmean
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "benchmarks" / "results" / "reference.json"
-BEGIN, END = "<!-- reference table -->", "<!-- end of reference table -->"
+RESULTS = ROOT / "benchmarks" / "results"
 SHOTS = (0, 1, 5)
 ARMS = ("init", "neighbours", "linear-rows", "joint", "warm:ridge")
 
@@ -113,20 +112,40 @@ def field_table(study: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def with_table(readme: str, study: dict[str, Any]) -> str:
-    """The README with its table replaced."""
-    before, rest = readme.split(BEGIN)
-    after = rest.split(END)[1]
-    return f"{before}{BEGIN}\n{table(study)}\n{END}{after}"
+def speed_table(study: dict[str, Any]) -> str:
+    """Markdown: our time as a share of implicit's, one line for each work."""
+    rows = [row for row in study["ratios"] if row["reference"] == "implicit"]
+    widths = sorted({row["factors"] for row in rows})
+    lines = ["| factors | " + " | ".join(map(str, widths)) + " |", "|---" * (len(widths) + 1) + "|"]
+    for name in dict.fromkeys(row["name"] for row in rows):
+        found = {row["factors"]: f"{row['ratio']:.2f}" for row in rows if row["name"] == name}
+        lines.append(f"| {name} | {' | '.join(found[width] for width in widths)} |")
+    return "\n".join(lines)
+
+
+TABLES = {"reference": table, "ratios": speed_table}
+
+
+def with_tables(readme: str) -> str:
+    """The README with its tables replaced."""
+    for name, written in TABLES.items():
+        begin, end = f"<!-- {name} table -->", f"<!-- end of {name} table -->"
+        before, rest = readme.split(begin)
+        readme = f"{before}{begin}\n{written(results(name))}\n{end}{rest.split(end)[1]}"
+    return readme
+
+
+def results(name: str) -> dict[str, Any]:
+    """What was measured."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
 
 
 def main() -> None:
-    study = json.loads(RESULTS.read_text())
     if "--field" in sys.argv:
-        print(field_table(study))
+        print(field_table(results("reference")))
         return
     path = ROOT / "README.md"
-    path.write_text(with_table(path.read_text(), study))
+    path.write_text(with_tables(path.read_text()))
 
 
 if __name__ == "__main__":
