@@ -16,12 +16,13 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PYTEST = ("-m", "pytest", str(HERE), "--benchmark-enable", "--benchmark-json")
-READING = ("limits", "reference")  # these read the real logs
+READING = ("limits", "time_to_quality", "reference")  # these read the real logs
 SCRIPTS = {
     "ratios": "ratios.py",
     "scale": "scale.py",
     "compile": "compile_time.py",
     "limits": "limits.py",
+    "time_to_quality": "time_to_quality.py",
     "reference": "reference.py",
 }
 NAMES = ("groups", *SCRIPTS)

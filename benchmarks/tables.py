@@ -101,6 +101,35 @@ def compile_table(study: dict[str, Any]) -> str:
     return _table(("first use", "seconds"), rows)
 
 
+def time_to_quality_table(study: dict[str, Any]) -> str:
+    """One line for each pair and number of shots: qualities in percent, then seconds."""
+    rows = []
+    for name, found in study["pairs"].items():
+        for shots, duel in found["seconds_to_95"].items():
+            warm = duel["warm_and_source_seconds"]
+            rows.append(
+                (
+                    name if shots == "0" else "",
+                    shots,
+                    f"{100 * duel['best']:.1f}",
+                    f"{100 * duel['warm']:.1f}",
+                    f"{100 * duel['ci_low']:+.1f} .. {100 * duel['ci_high']:+.1f}",
+                    f"{duel['cold_seconds']:.2f}",
+                    "never" if warm is None else f"{warm:.2f}",
+                    ("never" if found["catch_up"] is None else found["catch_up"])
+                    if shots == "0"
+                    else "",
+                )
+            )
+    return _table(
+        (
+            *("source -> target", "shots", "cold", "warm", "gain"),
+            *("cold, s", "warm and source, s", "cold catches up at"),
+        ),
+        rows,
+    )
+
+
 def _table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
@@ -117,6 +146,7 @@ TABLES = {
     "scale": scale_table,
     "compile": compile_table,
     "limits": limits_table,
+    "time_to_quality": time_to_quality_table,
 }
 
 

@@ -1,5 +1,8 @@
 """Compiled row solves of prior-centred ALS, a block of rows at a time; they release the GIL.
 
+All compiled code of these solves is in this file: numba compiles anew when the file of a kernel
+changes, and does not look at others.
+
 Row u minimises ``sum_i c_ui (p_ui - x'y_i)^2 + R |x|^2 + (x - m_u)' L_u (x - m_u)``, so that ::
 
     (Y'Y + sum_{i in S_u} (c_ui - 1) y_i y_i' + R I + L_u) x_u = sum_{i in S_u} c_ui y_i + L_u m_u

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-NAMES = ("ratios", "groups", "scale", "compile", "limits")
-SEEDED = ("ratios", "groups", "scale", "compile")
+NAMES = ("ratios", "groups", "scale", "compile", "limits", "time_to_quality")
+SEEDED = ("ratios", "groups", "scale", "compile", "time_to_quality")
 
 
 @pytest.fixture(scope="module")
