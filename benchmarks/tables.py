@@ -105,22 +105,15 @@ def time_to_quality_table(study: dict[str, Any]) -> str:
     """One line for each pair and number of shots: qualities in percent, then seconds."""
     rows = []
     for name, found in study["pairs"].items():
-        for shots, duel in found["seconds_to_95"].items():
-            warm = duel["warm_and_source_seconds"]
-            rows.append(
-                (
-                    name if shots == "0" else "",
-                    shots,
-                    f"{100 * duel['best']:.1f}",
-                    f"{100 * duel['warm']:.1f}",
-                    f"{100 * duel['ci_low']:+.1f} .. {100 * duel['ci_high']:+.1f}",
-                    f"{duel['cold_seconds']:.2f}",
-                    "never" if warm is None else f"{warm:.2f}",
-                    ("never" if found["catch_up"] is None else found["catch_up"])
-                    if shots == "0"
-                    else "",
-                )
-            )
+        duels = list(found["seconds_to_95"].values())
+        catch_up = found["catch_up"] or f"more than {duels[-1]['shots']}"
+        for duel in duels:
+            first, warm = duel["shots"] == 0, duel["warm_and_source_seconds"]
+            quality = (f"{100 * duel[side]:.1f}" for side in ("best", "warm"))
+            gain = f"{100 * duel['ci_low']:+.1f} .. {100 * duel['ci_high']:+.1f}"
+            seconds = f"{duel['cold_seconds']:.2f}", "never" if warm is None else f"{warm:.2f}"
+            pair, reached = (name, catch_up) if first else ("", "")
+            rows.append((pair, duel["shots"], *quality, gain, *seconds, reached))
     return _table(
         (
             *("source -> target", "shots", "cold", "warm", "gain"),
