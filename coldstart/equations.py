@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ Doubles = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 STRONG = 1e15  # largest precision in a shared basis, where no row's equation may overflow
-KEPT = 0.15  # memory for columns in that basis, as a share of matrix, prior and both factors
+STACK = 8  # matrices at a time
+GATHERED = 4096  # interactions of a row that are multiplied at a time
+KEPT = 0.1  # memory for columns in that basis, as a share of matrix, prior and both factors
 COUNTED = 1 << 16  # interactions counted at a time, in int64
 
 
@@ -65,30 +68,76 @@ class Equations:
         self.in_blocks(np.flatnonzero(self.counts), work)
 
     def solve(self, out: Floats) -> None:
-        """Refine rows in the basis they share, if there is one; factorise what is left."""
-        basis, solved = self.basis(), np.zeros(len(out), np.bool_)
+        """Refine rows in the basis that those of their kind share; factorise what is left."""
+        solved = np.zeros(len(out), np.bool_)
+        for rows, shape in self.kinds():
+            basis = shared_basis(self.gram, shape) if rows.any() else None
+            if basis is not None:
+                self._refine(rows, basis, solved, out)
+        rest = np.flatnonzero((self.counts > 0) & ~solved)
+        self.in_blocks(rest, partial(self._factorise, out), block=STACK)
+
+    def _refine(
+        self, rows: NDArray[np.bool_], basis: SharedBasis, solved: NDArray[np.bool_], out: Floats
+    ) -> None:
+        mild = self._strengths() * basis.scale.max() <= STRONG
+        shared = basis.single, basis.back, basis.scale, *self.kept_rows(basis), solved
         prior_of = self.prior_of(np.float64)
 
-        def refine(which: Rows) -> None:
+        def work(which: Rows) -> None:
             kernels.refined_rows(which, *self.arrays, *prior_of(which), self.gram, *shared, out)
 
-        def factorise(which: Rows) -> None:
-            kernels.exact_rows(which, *self.arrays, *prior_of(which), self.gram, out)
+        self.in_blocks(np.flatnonzero((self.counts > 0) & rows & mild), work)
 
-        if basis is not None:
-            shared = basis.single, basis.back, basis.scale, *self.kept_rows(basis), solved
-            mild = self.parts[1] * basis.scale.max() <= STRONG
-            self.in_blocks(np.flatnonzero((self.counts > 0) & mild), refine)
-        self.in_blocks(np.flatnonzero((self.counts > 0) & ~solved), factorise)
+    def _factorise(self, out: Floats, which: Rows) -> None:
+        matrices = self.matrices(which)
+        np.linalg.cholesky(matrices)  # an error where one is not positive definite
+        out[which] = np.linalg.solve(matrices, self._right_sides(which)[:, :, None])[:, :, 0]
 
-    def basis(self) -> SharedBasis | None:
-        """The basis that the rows share, if their precisions are multiples of one matrix."""
-        _, precision, spread, shared = self.parts
-        if not (precision.any() and (spread.any() or shared.any())):
-            return shared_basis(self.gram, np.zeros_like(self.gram))
+    def matrices(self, which: Rows) -> Doubles:
+        """The matrices (b, d, d) of some rows that have interactions."""
+        _, precision, spread, shared = self.prior_of(np.float64)(which)
+        found = np.zeros((len(which), *self.gram.shape)) + self.gram
+        np.einsum("bjj->bj", found)[:] += precision[:, None] * spread
         if shared.size:
-            return shared_basis(self.gram, shared)
-        return shared_basis(self.gram, np.diag(spread[0])) if len(spread) == 1 else None
+            found += precision[:, None, None] * shared
+        for matrix, u in zip(found, which, strict=True):
+            for y, confidence in self._observed(u):
+                matrix += y.T @ ((abs(confidence) - 1)[:, None] * y)
+        return np.asarray(found)
+
+    def _right_sides(self, which: Rows) -> Doubles:
+        mean, precision, spread, shared = self.prior_of(np.float64)(which)
+        pull = spread * mean
+        if shared.size:
+            pull = pull + [shared @ row for row in mean]  # no row depends on its neighbours
+        found = np.zeros((len(which), len(self.gram))) + precision[:, None] * pull
+        for side, u in zip(found, which, strict=True):
+            for y, confidence in self._observed(u):
+                side += np.maximum(confidence, 0) @ y
+        return np.asarray(found)
+
+    def _observed(self, u: int) -> Iterator[tuple[Doubles, Doubles]]:
+        """Factors and confidences of a row's interactions, some at a time, in float64."""
+        indptr, indices, values, alpha, other = self.arrays
+        for begin in range(indptr[u], indptr[u + 1], GATHERED):
+            some = slice(begin, min(begin + GATHERED, indptr[u + 1]))
+            yield other[indices[some]].astype(np.float64), (alpha * values[some]).astype(np.float64)
+
+    def kinds(self) -> list[tuple[NDArray[np.bool_], Doubles]]:
+        """Rows (n,) without and with a prior, and the matrix (d, d) that its precisions are like.
+
+        What kind a row is of does not depend on the others.
+        """
+        *_, shared = self.parts
+        pulled = np.broadcast_to(self._strengths() > 0, len(self.counts))
+        like = shared if shared.size else np.eye(len(self.gram))
+        return [(~pulled, np.zeros_like(self.gram)), (pulled, like)]
+
+    def _strengths(self) -> NDArray[Any]:
+        """The largest number on the diagonal of each row's precision, over that of `shared`."""
+        _, precision, spread, shared = self.parts
+        return np.asarray(precision * (float(shared.any()) if shared.size else spread.max(axis=1)))
 
     def kept_rows(self, basis: SharedBasis) -> tuple[NDArray[np.int32], Floats]:
         """Where among the kept rows a column stands (m,), or -1, and those rows in the basis."""

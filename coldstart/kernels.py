@@ -40,7 +40,8 @@ OPTIONS: dict[str, Any] = {
 INSIDE = {**OPTIONS, "no_cpython_wrapper": True}  # only kernels call it: it compiles sooner
 BLOCK = 128  # rows in one call, and in every matrix product: no row depends on its neighbours
 PIECE = 8  # rows in one product with the shared basis
-GATHER = 256  # interactions gathered for one matrix product of `exact_rows`
+GATHER = 256  # interactions gathered for one matrix product of `covariance_rows`
+LONG = 1024  # interactions up to which those of a row are brought into the shared basis
 ROUNDS = 3  # of refinement
 STEPS = 60  # of conjugate gradients in one round, at most
 TOLERANCE = 1e-4  # of a round: to which share it reduces a residual
@@ -99,7 +100,7 @@ def _add_observed(
     Four at a time, so that `x` and `out` are read once for four rows of `other`. Added up in the
     precision of `x`, which `rhs` and `lhs` share.
     """
-    one, zero = np.float32(1), x.dtype.type(0)
+    one, zero = x.dtype.type(1), x.dtype.type(0)
     e = 0
     while e + 4 <= indices.size:
         i0, i1, i2, i3 = indices[e], indices[e + 1], indices[e + 2], indices[e + 3]
@@ -109,8 +110,8 @@ def _add_observed(
             t1 += other[i1, j] * x[j]
             t2 += other[i2, j] * x[j]
             t3 += other[i3, j] * x[j]
-        c0, c1 = alpha * values[e], alpha * values[e + 1]
-        c2, c3 = alpha * values[e + 2], alpha * values[e + 3]
+        c0, c1 = one * (alpha * values[e]), one * (alpha * values[e + 1])
+        c2, c3 = one * (alpha * values[e + 2]), one * (alpha * values[e + 3])
         t0 = rhs * max(c0, zero) + lhs * (abs(c0) - one) * t0
         t1 = rhs * max(c1, zero) + lhs * (abs(c1) - one) * t1
         t2 = rhs * max(c2, zero) + lhs * (abs(c2) - one) * t2
@@ -121,7 +122,7 @@ def _add_observed(
             )
         e += 4
     while e < indices.size:
-        y, c = other[indices[e]], alpha * values[e]
+        y, c = other[indices[e]], one * (alpha * values[e])
         t = rhs * max(c, zero) + lhs * (abs(c) - one) * _dot(y, x)
         for j in range(x.size):
             out[j] += t * y[j]
@@ -207,77 +208,6 @@ def cg_rows(
         _copy(x[k], out[which[k]])
 
 
-@njit(**INSIDE)
-def _add_equation(
-    indices: Array, values: Array, alpha: Any, other: Array, a: Array, b: Array
-) -> None:
-    """a += sum (|c| - 1) y y', b += sum max(c, 0) y, a matrix product per GATHER interactions."""
-    d = other.shape[1]
-    rows = np.empty((min(GATHER, indices.size), d), np.float64)
-    weighted = np.empty_like(rows)
-    for begin in range(0, indices.size, GATHER):
-        size = min(GATHER, indices.size - begin)
-        for e in range(size):
-            y, c = other[indices[begin + e]], np.float64(alpha * values[begin + e])
-            for j in range(d):
-                rows[e, j] = y[j]
-                weighted[e, j] = (abs(c) - 1.0) * rows[e, j]
-                b[j] += max(c, 0.0) * rows[e, j]
-        _add(1.0, np.dot(rows[:size].T, weighted[:size]), a)
-
-
-@njit(**INSIDE)
-def _solve_positive(a: Array, b: Array, out: Array) -> None:
-    """out = a^-1 b by Cholesky factorisation; b is overwritten."""
-    factor = np.linalg.cholesky(a).T  # upper, rows contiguous: a = factor' factor
-    d = b.size
-    for j in range(d):
-        b[j] /= factor[j, j]
-        for k in range(j + 1, d):
-            b[k] -= factor[j, k] * b[j]
-    for j in range(d - 1, -1, -1):
-        total = b[j]
-        for k in range(j + 1, d):
-            total -= factor[j, k] * b[k]
-        b[j] = total / factor[j, j]
-        out[j] = b[j]
-
-
-@njit(**OPTIONS)
-def exact_rows(
-    which: Array,
-    indptr: Array,
-    indices: Array,
-    values: Array,
-    alpha: Any,
-    other: Array,
-    mean: Array,
-    precision: Array,
-    spread: Array,
-    shared: Array,
-    gram: Array,
-    out: Array,
-) -> None:
-    """The exact solution per row by Cholesky, in float64 inside; `gram` is Y'Y + R I (d, d)."""
-    d = other.shape[1]
-    for k in range(which.size):
-        scale, diagonal = precision[_row(precision, k)], spread[_row(spread, k)]
-        a, b = np.zeros((d, d)), np.zeros(d)
-        _add(1.0, gram, a)
-        if scale > 0:
-            centre = mean[_row(mean, k)]
-            if shared.size > 0:
-                _add(scale, shared, a)
-            for j in range(d):
-                if shared.size > 0:
-                    b[j] += scale * _dot(shared[j], centre)
-                a[j, j] += scale * diagonal[j]
-                b[j] += scale * diagonal[j] * centre[j]
-        row = slice(indptr[which[k]], indptr[which[k] + 1])
-        _add_equation(indices[row], values[row], alpha, other, a, b)
-        _solve_positive(a, b, out[which[k]])
-
-
 @njit(**OPTIONS)
 def to_basis(which: Array, other: Array, basis: Array, out: Array) -> None:
     """out = other[which] T (k, d), PIECE rows in every product: none depends on its neighbours."""
@@ -312,51 +242,110 @@ def _in_basis(
 
 
 @njit(**INSIDE)
+def _spread_out(scale: Any, spread: Array, shared: Array, pull: Array) -> Any:
+    """The size of L = scale (diag(spread) + shared), and whether `pull`, its diagonal, is uneven.
+
+    `pull` is zero where it is even, or there is a shared matrix.
+    """
+    total, uneven = 0.0, False
+    for j in range(spread.size):
+        total += spread[j] / spread.size
+        uneven = uneven or spread[j] != spread[0]
+    for j in range(spread.size):
+        pull[j] = scale * spread[j] if uneven else 0.0
+    return scale if shared.size > 0 else scale * total, uneven
+
+
+@njit(**INSIDE)
+def _sample(indices: Array, values: Array, alpha: Any, columns: Array, confidences: Array) -> int:
+    """All interactions of a row, or some that are evenly spaced; returns how many."""
+    size = min(indices.size, columns.size)
+    for e in range(size):
+        place = e * indices.size // size
+        columns[e], confidences[e] = indices[place], alpha * values[place]
+    return size
+
+
+@njit(**INSIDE)
+def _precondition(
+    confidences: Array, scale: Any, z: Array, rhs: Any, inverse: Array, r: Array
+) -> None:
+    """inverse = 1 / (inverse + scale diag(Z'WZ)), W = diag(|c| - 1), and r += rhs Z'max(c, 0)."""
+    one, zero = np.float32(1), np.float32(0)
+    for e in range(confidences.size):
+        c = confidences[e]
+        weight, pull = scale * (abs(c) - one), rhs * max(c, zero)
+        for j in range(r.size):
+            inverse[j] += weight * z[e, j] * z[e, j]
+            r[j] += pull * z[e, j]
+    for j in range(r.size):
+        inverse[j] = one / max(inverse[j], np.float32(1e-3))
+
+
+@njit(**INSIDE)
 def _descend(
+    indices: Array,
     values: Array,
     alpha: Any,
-    z: Array,
-    rhs: Any,
-    diagonal: Array,
+    other: Array,
+    basis: Array,
+    back: Array,
     every: Array,
+    confidences: Array,
+    z: Array,
+    diagonal: Array,
+    pull: Array,
+    uneven: bool,
+    inverse: Array,
     work: Array,
     r: Array,
     x: Array,
 ) -> None:
-    """x = (diag(diagonal) + Z'WZ)^-1 (r + rhs Z'max(c, 0)), W = diag(|c| - 1); r is overwritten.
+    """x = A^-1 r, A = diag(diagonal) + T' diag(pull) T + Z'WZ, W = diag(|c| - 1); r is overwritten.
 
-    Conjugate gradients, preconditioned with the diagonal, until the residual is TOLERANCE of
-    what it was. `every` is 0, 1, ..., `work` (3, d).
+    Conjugate gradients, preconditioned with the diagonal matrix `inverse`, until the residual is
+    TOLERANCE of the solution: as A is at least I, so is the error. `pull` is zero if not `uneven`.
+    Where `z` does not hold all interactions of the row, Z'WZ is applied as T'Y'WYT. `every` is
+    0, 1, ..., `work` (4, d).
     """
     d, one, zero = x.size, np.float32(1), np.float32(0)
-    inverse, p, ap = work[0], work[1], work[2]
-    _copy(diagonal, inverse)
-    for e in range(values.size):
-        c = alpha * values[e]
-        weight, pull = abs(c) - one, rhs * max(c, zero)
-        for j in range(d):
-            inverse[j] += weight * z[e, j] * z[e, j]
-            r[j] += pull * z[e, j]
+    p, ap, q, yq = work[0], work[1], work[2], work[3]
+    long = confidences.size < indices.size
+    largest = zero
+    for j in range(d):
+        largest = max(largest, abs(r[j]))
     size = zero
     for j in range(d):
-        inverse[j] = one / inverse[j]
+        r[j] /= largest  # squares neither overflow nor vanish
         x[j], p[j] = zero, inverse[j] * r[j]
         size += p[j] * r[j]
-    enough = np.float32(TOLERANCE * TOLERANCE) * size
-    for _ in range(STEPS):
-        if not size > enough:
-            break
+    for _ in range(STEPS if largest > zero else 0):
         for j in range(d):
             ap[j] = diagonal[j] * p[j]
-        _add_observed(every[: values.size], values, alpha, z, p, zero, one, ap)
+        if not long:
+            _add_observed(every[: indices.size], confidences, one, z, p, zero, one, ap)
+        if long or uneven:
+            for j in range(d):
+                q[j] = _dot(basis[j], p)
+                yq[j] = pull[j] * q[j]
+            if long:
+                _add_observed(indices, values, alpha, other, q, zero, one, yq)
+            for j in range(d):
+                ap[j] += _dot(back[j], yq)
         step = size / _dot(p, ap)
-        before, size = size, zero
+        before, size, rest, reached = size, zero, zero, zero
         for j in range(d):
             x[j] += step * p[j]
             r[j] -= step * ap[j]
             size += inverse[j] * r[j] * r[j]
+            rest += r[j] * r[j]
+            reached += x[j] * x[j]
+        if not rest > np.float32(TOLERANCE * TOLERANCE) * reached:
+            break
         for j in range(d):
             p[j] = inverse[j] * r[j] + size / before * p[j]
+    for j in range(d):
+        x[j] *= largest
 
 
 @njit(**OPTIONS)
@@ -393,13 +382,12 @@ def refined_rows(
     float32.
     """
     count, d = which.size, other.shape[1]
-    longest = 0
-    for u in which:
-        longest = max(longest, indptr[u + 1] - indptr[u])
-    z, every = np.empty((longest, d), np.float32), np.zeros(longest, np.int32)
-    for e in range(longest):
+    z, every = np.empty((LONG, d), np.float32), np.zeros(LONG, np.int32)
+    for e in range(LONG):
         every[e] = e
-    work, diagonal = np.empty((3, d), np.float32), np.empty(d, np.float32)
+    columns, confidences = np.empty(LONG, indices.dtype), np.empty(LONG, np.float32)
+    work, diagonal = np.empty((4, d), np.float32), np.empty(d, np.float32)
+    inverse, pull, one = np.empty(d, np.float32), np.empty(d, np.float32), np.float32(1)
     x, away, r = np.zeros((BLOCK, d)), np.zeros((BLOCK, d)), np.zeros((BLOCK, d), np.float32)
     sizes = np.zeros((ROUNDS, count))
     done = np.zeros(count, np.bool_)
@@ -412,26 +400,50 @@ def refined_rows(
         _add_prior(count, precision, spread, shared, away, residual)
         for k in range(count):
             row = slice(indptr[which[k]], indptr[which[k] + 1])
-            if turn > 0 and not done[k]:
+            if (turn > 0 or row.stop - row.start > LONG) and not done[k]:
                 _add_observed(indices[row], values[row], alpha, other, x[k], 1.0, -1.0, residual[k])
             _copy(residual[k], r[k])
         r, correction = np.dot(r, basis), np.zeros((BLOCK, d), np.float32)
-        rhs = np.float32(turn == 0)  # what was observed is added in the basis
         for k in range(count):
             if done[k]:
                 continue
             row = slice(indptr[which[k]], indptr[which[k] + 1])
-            _in_basis(indices[row], other, basis, place, kept, z)
+            size = _sample(indices[row], values[row], alpha, columns, confidences)
+            scale_up = np.float32((row.stop - row.start) / size)
+            rhs = np.float32(turn == 0 and row.stop - row.start <= LONG)
+            _in_basis(columns[:size], other, basis, place, kept, z)
+            strength, uneven = _spread_out(
+                precision[_row(precision, k)], spread[_row(spread, k)], shared, pull
+            )
             for j in range(d):
-                diagonal[j] = 1.0 + precision[_row(precision, k)] * scale[j]
-            _descend(values[row], alpha, z, rhs, diagonal, every, work, r[k], correction[k])
+                inverse[j] = 1.0 + strength * scale[j]
+                diagonal[j] = one if uneven else inverse[j]
+            _precondition(confidences[:size], scale_up, z, rhs, inverse, r[k])
+            _descend(
+                indices[row],
+                values[row],
+                alpha,
+                other,
+                basis,
+                back,
+                every,
+                confidences[:size],
+                z,
+                diagonal,
+                pull,
+                uneven,
+                inverse,
+                work,
+                r[k],
+                correction[k],
+            )
         correction = np.dot(correction, back)
         _add(1.0, correction, x)
         for k in range(count):
             sizes[turn, k] = np.sqrt(_dot(correction[k], correction[k]))
             if turn > 0 and not done[k]:
                 last, before = sizes[turn, k], sizes[turn - 1, k]
-                done[k] = last * last <= ERROR * sizes[0, k] * before
+                done[k] = last * last <= ERROR * np.sqrt(_dot(x[k], x[k])) * before
         if done.all():
             break
     for k in range(count):

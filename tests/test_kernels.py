@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from coldstart import equations, kernels, rows
+from coldstart.equations import Equations
 from coldstart.errors import FitError
 from coldstart.kernels import BLOCK
 from coldstart.prior import Prior
@@ -164,8 +164,8 @@ def test_a_few_conjugate_gradient_steps_are_those_of_the_readable_twin(
 
 
 def test_long_rows_are_gathered_in_several_pieces() -> None:
-    m, d = 2 * kernels.GATHER + 90, 4
-    lengths = [m, 2 * kernels.GATHER, kernels.GATHER + 15, kernels.GATHER + 16, 15, 16]
+    m, d = equations.GATHERED + 90, 4
+    lengths = [m, equations.GATHERED, kernels.LONG, kernels.LONG + 1, kernels.LONG - 1, 15]
     values = np.random.default_rng(9).uniform(-3, 9, (len(lengths), m)).astype(np.float32)
     confidence = sp.csr_matrix(np.where(np.arange(m) < np.array(lengths)[:, None], values, 0))
     other = make_factors(m, d)
@@ -194,15 +194,15 @@ def test_equations_too_hard_to_refine_are_factorised(
     form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     n, m, d = 60, 40, 64
-    confidence, other, prior = 5000 * make_rows(n, m), make_factors(m, d), make_prior(form, n, d)
+    confidence, other, prior = 500_000 * make_rows(n, m), make_factors(m, d), make_prior(form, n, d)
     factorised: list[int] = []
+    factorise = Equations._factorise
 
-    def exact_rows(which: NDArray[np.intp], *arguments: Any) -> None:
+    def heard(self: Equations, out: Floats, which: NDArray[np.intp]) -> None:
         factorised.extend(which)
-        kernels.exact_rows(which, *arguments)
+        factorise(self, out, which)
 
-    namespace = {**vars(kernels), "exact_rows": exact_rows}
-    monkeypatch.setattr(equations, "kernels", SimpleNamespace(**namespace))
+    monkeypatch.setattr(Equations, "_factorise", heard)
     exact = solve_rows(confidence, other, regularization=RIDGE, prior=prior)
     expected = dense_solution(confidence, other, prior)
     np.testing.assert_allclose(exact, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
