@@ -70,22 +70,25 @@ def scale_table(study: dict[str, Any]) -> str:
     rows = []
     for ours in study["fits"]:
         if ours["library"] == "coldstart":
-            size = ours["interactions"], ours["factors"]
-            theirs = next(
+            key = ours["work"], ours["interactions"], ours["factors"]
+            theirs = [
                 row
                 for row in study["fits"]
-                if row["library"] == "implicit" and (row["interactions"], row["factors"]) == size
-            )
+                if row["library"] == "implicit"
+                and (row["work"], row["interactions"], row["factors"]) == key
+            ]
             cost = 1e9 * ours["seconds"] / (study["sweeps"] * ours["interactions"])
-            own, other = (
+            cells = [
                 (f"{row['seconds']:.1f}", f"{row['peak_bytes'] / 1e9:.2f}", f"{row['memory']:.2f}")
-                for row in (ours, theirs)
-            )
-            rows.append((f"{size[0] / 1e6:g}", size[1], *own, *other, f"{cost:.0f}"))
+                for row in (ours, *theirs)
+            ] + [("", "", "")]
+            size = f"{ours['interactions'] / 1e6:g}", ours["factors"]
+            rows.append((*size, ours["work"], *cells[0], *cells[1], f"{cost:.0f}"))
     return _table(
         (
             "million interactions",
             "factors",
+            "work",
             *("coldstart, s", "peak, GB", "share"),
             *("implicit, s", "peak, GB", "share"),
             "coldstart, ns per interaction and sweep",
