@@ -44,7 +44,7 @@ GATHER = 256  # interactions gathered for one matrix product of `covariance_rows
 LONG = 1024  # interactions up to which those of a row are brought into the shared basis
 ROUNDS = 3  # of refinement
 STEPS = 60  # of conjugate gradients in one round, at most
-TOLERANCE = 1e-4  # of a round: to which share it reduces a residual
+TOLERANCE = 1e-4  # of a round: its residual, as a share of its solution
 ERROR = 1e-7  # of a refined row, as a share of the row: float32 keeps 6e-8
 
 
@@ -369,13 +369,12 @@ def refined_rows(
     solved: Array,
     out: Array,
 ) -> None:
-    """The exact solution of rows whose precisions are multiples of one matrix P.
+    """The exact solution of rows whose precisions are multiples of one matrix P, or diagonal.
 
     In the basis T (d, d) with ``T'(Y'Y + R I)T = I`` and ``T'PT = diag(scale)`` all that rows share
     is diagonal, and conjugate gradients converge soon. They run there in float32. From the second
-    round on the residual is computed in float64 and with the true Y: iterative refinement, whose
-    error is what the last correction would be followed by. `solved` (n,) says for which rows that
-    is small.
+    round on the residual is computed in float64 and with the true Y: iterative refinement. A third
+    round would add about ``last^2 / before`` to a row: `solved` (n,) says where that is small.
 
     `kept` (q, d) holds rows of Y T that are computed once, `place` (m,) says which row of it
     belongs to a column, or -1. All parts of the prior are float64; `basis`, `back` (T') and `kept`
