@@ -297,6 +297,42 @@ def test_rows_do_not_depend_on_each_other_nor_on_the_number_of_threads(
         np.testing.assert_array_equal(solve(part, 2), alone[part])
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("d", [1, 17, 64])
+def test_a_row_alone_is_that_of_its_batch_even_without_a_precision(form: str, d: int) -> None:
+    n, m = 40, 90
+    confidence, other, prior = make_rows(n, m), make_factors(m, d), make_prior(form, n, d)
+    if prior is not None and prior.precision.shape[:1] == (n,):
+        strengths = np.arange(n) % 5  # every fifth row is without a prior
+        precision = (prior.precision.T * strengths).T
+        prior = Prior(prior.mean, precision, shared=prior.shared)
+    together = solve_rows(confidence, other, regularization=RIDGE, prior=prior)
+    for u in range(n):
+        part = prior if prior is None or len(prior) == 1 else prior.take([u])
+        alone = solve_rows(confidence[u], other, regularization=RIDGE, prior=part)
+        np.testing.assert_array_equal(alone[0], together[u])
+        if prior is not None and not np.any(part.precision):
+            plain = solve_rows(confidence[u], other, regularization=RIDGE)
+            np.testing.assert_array_equal(alone, plain)
+
+
+@pytest.mark.parametrize("alpha", [1e-30, 1e-23, 1e-10, 1.0, 1e10, 1e20, 1e30])
+def test_confidences_of_any_size_neither_overflow_nor_vanish(alpha: float) -> None:
+    seen, other = sp.csr_matrix(np.eye(1, 3, dtype=np.float32)), np.eye(3, 2, dtype=np.float32)
+    rows = solve_rows(seen, other, alpha=alpha, regularization=1.0)
+    np.testing.assert_allclose(rows, [[alpha / (alpha + 1), 0]], rtol=2e-7, atol=0)
+
+
+@pytest.mark.parametrize("strength", [1e-30, 1.0, 1e6])
+@pytest.mark.parametrize("size", [1e-30, 1e-17, 1.0, 1e17, 1e30])
+def test_means_of_any_size_neither_overflow_nor_vanish(strength: float, size: float) -> None:
+    seen, other = sp.csr_matrix(np.eye(1, 3, dtype=np.float32)), np.eye(3, 2, dtype=np.float32)
+    prior = Prior([[size, size]], strength)
+    rows = solve_rows(seen, other, alpha=1.0, regularization=1.0, prior=prior)
+    a, b = row_equation(seen.toarray(), other, prior, 0, ridge=1.0)
+    np.testing.assert_allclose(rows[0], np.linalg.solve(a, b), rtol=2e-7, atol=1e-37)
+
+
 def test_inputs_are_left_alone_and_may_be_read_only_or_of_another_layout() -> None:
     confidence, other = make_rows(19, 31), make_factors(31, 6)
     start = np.ones((19, 6), np.float32)
