@@ -345,6 +345,9 @@ class PriorALS(AlternatingLeastSquares):  # type: ignore[misc]
             raise TypeError(f"expected a scipy sparse matrix, got {type(matrix).__name__}")
         with np.errstate(over="ignore"):
             canonical = sp.csr_matrix(matrix, dtype=np.float32)
+            if canonical.indices.dtype != np.int32:  # it becomes that where the numbers fit
+                parts = canonical.data, canonical.indices, canonical.indptr
+                canonical = sp.csr_matrix(parts, canonical.shape)
             if (
                 not canonical.has_canonical_format
                 or np.count_nonzero(canonical.data) < canonical.nnz

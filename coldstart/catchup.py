@@ -5,10 +5,8 @@ catch up.
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from coldstart import machine
 from coldstart.arms import Task
 from coldstart.errors import AnchorError
 from coldstart.interactions import Interactions
@@ -309,7 +308,6 @@ def _points(measured: list[Measured], seed: int) -> tuple[Point, ...]:
 
 
 def _config(task: Task, split: Split, sweeps: int) -> dict[str, Any]:
-    packages = ("coldstart", "implicit", "numpy", "scipy", "numba")
     return {
         "side": task.side,
         "shots": list(task.shots),
@@ -323,10 +321,7 @@ def _config(task: Task, split: Split, sweeps: int) -> dict[str, Any]:
         "test_interactions_outside_catalog": int(split.test.held.dropped.sum()),
         "source": _size(task.source),
         "train": _size(split.train),
-        "cpu": platform.processor() or platform.machine(),
-        "cpu_count": os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
+        **machine.described(),
     }
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from numbers import Integral
 from typing import Any
 
@@ -14,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from coldstart import machine
 from coldstart.arms import Arm, People, Task, make_arms
 from coldstart.heldout import Order, Ranked
 from coldstart.interactions import Interactions
@@ -236,7 +235,6 @@ def _config(
     target: Interactions,
     rule: Any,
 ) -> dict[str, Any]:
-    packages = ("coldstart", "implicit", "numpy", "scipy", "numba")
     return {
         "side": task.side,
         "protocol": type(rule).__name__.lower(),
@@ -258,8 +256,7 @@ def _config(
         "validation": len(split.validation),
         "test_interactions_outside_catalog": int(split.test.held.dropped.sum()),
         "settings": {one.arm.name: one.arm.settings() for one in measured},
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
+        **machine.described(),
     }
 
 

@@ -348,6 +348,54 @@ def _descend(
         x[j] *= largest
 
 
+@njit(**INSIDE)
+def _residuals(
+    which: Array,
+    indptr: Array,
+    indices: Array,
+    values: Array,
+    alpha: Any,
+    other: Array,
+    mean: Array,
+    precision: Array,
+    spread: Array,
+    shared: Array,
+    gram: Array,
+    done: Array,
+    x: Array,
+    first: bool,
+) -> Any:
+    """b - A x of a block (BLOCK, d), rounded to float32; `x` is zero in the `first` round.
+
+    Then only long rows read their interactions: `_precondition` adds those of the others, in the
+    basis. Rows that are `done` get anything.
+    """
+    residual, away = np.zeros(x.shape), np.zeros(x.shape)
+    if not first:
+        _add(-1.0, np.dot(x, gram), residual)
+    for k in range(which.size):
+        _subtract(mean[_row(mean, k)], x[k], away[k])
+    _add_prior(which.size, precision, spread, shared, away, residual)
+    for k in range(which.size):
+        row = slice(indptr[which[k]], indptr[which[k] + 1])
+        if not done[k] and (not first or row.stop - row.start > LONG):
+            _add_observed(indices[row], values[row], alpha, other, x[k], 1.0, -1.0, residual[k])
+    return residual.astype(np.float32)
+
+
+@njit(**INSIDE)
+def _judge(correction: Array, x: Array, first: bool, sizes: Array, done: Array) -> None:
+    """A row is done where another round would add less than ERROR: about ``last^2 / before``.
+
+    `sizes` (b,) holds how large the corrections of the round before were, and then of this one.
+    """
+    for k in range(done.size):
+        before, last = sizes[k], np.sqrt(_dot(correction[k], correction[k]))
+        sizes[k] = last
+        if not first and not done[k]:
+            done[k] = last * last <= ERROR * np.sqrt(_dot(x[k], x[k])) * before
+
+
 @njit(**OPTIONS)
 def refined_rows(
     which: Array,
@@ -373,8 +421,8 @@ def refined_rows(
 
     In the basis T (d, d) with ``T'(Y'Y + R I)T = I`` and ``T'PT = diag(scale)`` all that rows share
     is diagonal, and conjugate gradients converge soon. They run there in float32. From the second
-    round on the residual is computed in float64 and with the true Y: iterative refinement. A third
-    round would add about ``last^2 / before`` to a row: `solved` (n,) says where that is small.
+    round on the residual is computed in float64 and with the true Y: iterative refinement.
+    `solved` (n,) says which rows it brought to an end.
 
     `kept` (q, d) holds rows of Y T that are computed once, `place` (m,) says which row of it
     belongs to a column, or -1. All parts of the prior are float64; `basis`, `back` (T') and `kept`
@@ -387,29 +435,33 @@ def refined_rows(
     columns, confidences = np.empty(LONG, indices.dtype), np.empty(LONG, np.float32)
     work, diagonal = np.empty((4, d), np.float32), np.empty(d, np.float32)
     inverse, pull, one = np.empty(d, np.float32), np.empty(d, np.float32), np.float32(1)
-    x, away, r = np.zeros((BLOCK, d)), np.zeros((BLOCK, d)), np.zeros((BLOCK, d), np.float32)
-    sizes = np.zeros((ROUNDS, count))
-    done = np.zeros(count, np.bool_)
+    x, sizes, done = np.zeros((BLOCK, d)), np.zeros(count), np.zeros(count, np.bool_)
     for turn in range(ROUNDS):
-        residual = np.zeros((BLOCK, d))
-        if turn > 0:
-            _add(-1.0, np.dot(x, gram), residual)
-        for k in range(count):
-            _subtract(mean[_row(mean, k)], x[k], away[k])
-        _add_prior(count, precision, spread, shared, away, residual)
-        for k in range(count):
-            row = slice(indptr[which[k]], indptr[which[k] + 1])
-            if (turn > 0 or row.stop - row.start > LONG) and not done[k]:
-                _add_observed(indices[row], values[row], alpha, other, x[k], 1.0, -1.0, residual[k])
-            _copy(residual[k], r[k])
-        r, correction = np.dot(r, basis), np.zeros((BLOCK, d), np.float32)
+        first = turn == 0
+        residual = _residuals(
+            which,
+            indptr,
+            indices,
+            values,
+            alpha,
+            other,
+            mean,
+            precision,
+            spread,
+            shared,
+            gram,
+            done,
+            x,
+            first,
+        )
+        r, correction = np.dot(residual, basis), np.zeros((BLOCK, d), np.float32)
         for k in range(count):
             if done[k]:
                 continue
             row = slice(indptr[which[k]], indptr[which[k] + 1])
             size = _sample(indices[row], values[row], alpha, columns, confidences)
             scale_up = np.float32((row.stop - row.start) / size)
-            rhs = np.float32(turn == 0 and row.stop - row.start <= LONG)
+            rhs = np.float32(first and row.stop - row.start <= LONG)
             _in_basis(columns[:size], other, basis, place, kept, z)
             strength, uneven = _spread_out(
                 precision[_row(precision, k)], spread[_row(spread, k)], shared, pull
@@ -438,11 +490,7 @@ def refined_rows(
             )
         correction = np.dot(correction, back)
         _add(1.0, correction, x)
-        for k in range(count):
-            sizes[turn, k] = np.sqrt(_dot(correction[k], correction[k]))
-            if turn > 0 and not done[k]:
-                last, before = sizes[turn, k], sizes[turn - 1, k]
-                done[k] = last * last <= ERROR * np.sqrt(_dot(x[k], x[k])) * before
+        _judge(correction, x, first, sizes, done)
         if done.all():
             break
     for k in range(count):

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 
+from coldstart import kernels
 from coldstart.als import PriorALS
 from coldstart.datasets import read_interactions
 from coldstart.errors import ArtefactError, FitError
@@ -172,6 +173,17 @@ def test_matrices_of_any_format_give_the_same_factors(
 ) -> None:
     expected = make_model().fit(log, show_progress=False)
     assert_same(make_model().fit(convert(log), show_progress=False), expected)
+
+
+def test_indices_of_64_bits_change_no_bit_and_compile_nothing(
+    log: sp.csr_matrix, solver: str
+) -> None:
+    wide = log.copy()
+    wide.indices, wide.indptr = log.indices.astype(np.int64), log.indptr.astype(np.int64)
+    expected = make_model(solver=solver).fit(log, show_progress=False)
+    compiled = len(kernels.cg_rows.signatures), len(kernels.refined_rows.signatures)
+    assert_same(make_model(solver=solver).fit(wide, show_progress=False), expected)
+    assert (len(kernels.cg_rows.signatures), len(kernels.refined_rows.signatures)) == compiled
 
 
 def test_repeated_and_unsorted_entries_add_up_and_zeros_are_no_interactions() -> None:
