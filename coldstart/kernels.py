@@ -38,7 +38,7 @@ OPTIONS: dict[str, Any] = {
     "no_cfunc_wrapper": True,
 }
 INSIDE = {**OPTIONS, "no_cpython_wrapper": True}  # only kernels call it: it compiles sooner
-BLOCK = 128  # rows in one call, and in every matrix product: no row depends on its neighbours
+BLOCK = 128  # rows in one call, and in every matrix product
 PIECE = 8  # rows in one product with the shared basis
 GATHER = 256  # interactions gathered for one matrix product of `covariance_rows`
 LONG = 1024  # interactions up to which those of a row are brought into the shared basis
@@ -210,7 +210,7 @@ def cg_rows(
 
 @njit(**OPTIONS)
 def to_basis(which: Array, other: Array, basis: Array, out: Array) -> None:
-    """out = other[which] T (k, d), PIECE rows in every product: none depends on its neighbours."""
+    """out = other[which] T (k, d), PIECE rows in every product."""
     raw = np.zeros((PIECE, other.shape[1]), np.float32)
     for begin in range(0, which.size, PIECE):
         size = min(PIECE, which.size - begin)

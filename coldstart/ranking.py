@@ -11,6 +11,8 @@ from coldstart.threads import run_blocks
 
 __all__ = ["recommend_rows", "top_n"]
 
+Score = float | np.float32
+
 _SCORES_PER_BLOCK = 1 << 20
 _FEWEST_QUERIES = 16  # in one matrix product
 
@@ -93,8 +95,9 @@ def recommend_rows(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """`top_n` of ``queries @ catalog.T``, of which only some blocks exist at a time.
 
-    Every matrix product has the same shape, so that what a query gets depends neither on the
-    number of threads nor on who else is asked for.
+    A product in float32 finds what may enter a list; float64 decides, rounded to float32. So what
+    a query gets depends neither on the number of threads, nor on who else is asked for, nor on the
+    BLAS, many of which sum up equal columns in different orders.
 
     Parameters
     ----------
@@ -118,13 +121,14 @@ def recommend_rows(
     order = _tie_order(order, shape[1])
     columns, values = _padding(len(queries), n)
     block = max(_FEWEST_QUERIES, _SCORES_PER_BLOCK // max(1, shape[1]))
+    margins = _margins(queries, catalog)
 
     def rank(start: int, stop: int) -> None:
-        padded = np.zeros((block, queries.shape[1]), np.float32)
-        padded[: stop - start] = queries[start:stop]
-        scores = (padded @ catalog.T)[: stop - start]
         rows = slice(start, stop)
-        _rank_rows(scores, indptr[start : stop + 1], indices, order, columns[rows], values[rows])
+        with np.errstate(invalid="ignore", over="ignore"):  # what is no number is ranked nowhere
+            scores = queries[rows] @ catalog.T
+        near = queries[rows], catalog, margins[rows], scores, indptr[start : stop + 1]
+        _rank_products(*near, indices, order, columns[rows], values[rows])
 
     run_blocks(rank, len(queries), block=block, num_threads=num_threads)
     return columns, values
@@ -152,6 +156,17 @@ def _seen_columns(
     return seen.indptr.astype(np.int64), seen.indices.astype(np.int32, copy=False)
 
 
+def _margins(queries: NDArray[np.float32], catalog: NDArray[np.float32]) -> NDArray[np.float64]:
+    """How far, for each query, two products may change places in float32: twice their error."""
+    sizes = [
+        np.sqrt(np.einsum("ij,ij->i", part, part, dtype=np.float64)) for part in (queries, catalog)
+    ]
+    limits = np.finfo(np.float32)
+    rounding = (queries.shape[1] + 4) * float(limits.eps)
+    with np.errstate(invalid="ignore"):  # not a number: everything may
+        return np.asarray(rounding * sizes[0] * sizes[1].max(initial=0) + float(limits.tiny))
+
+
 def _tie_order(order: ArrayLike | None, n_columns: int) -> NDArray[np.int64]:
     """`order` as an array, once it is known to be a permutation of the columns."""
     if order is None:
@@ -171,45 +186,103 @@ def _rank_rows(
     columns: NDArray[np.int64],
     values: NDArray[np.float32],
 ) -> None:
-    """Fill `columns` and `values`, which come filled with -1 and -inf.
+    """Fill `columns` and `values`, which come filled with -1 and -inf, by these scores."""
+    near = np.empty(scores.shape[1], np.int32)
+    for row in range(len(scores)):
+        seen = indices[indptr[row] : indptr[row + 1]]
+        _best(scores[row], 0.0, seen, order, columns[row], values[row], near)
+        _sort(columns[row], values[row], order)
 
-    While a row is read its list is a heap, the last in rank at the root: a column enters if it
-    beats that one, which few do. One comparison dismisses the rest, and the pointer into the seen
-    columns moves only for those few.
-    """
-    last = columns.shape[1]
+
+@njit(cache=True, nogil=True)
+def _rank_products(
+    queries: NDArray[np.float32],
+    catalog: NDArray[np.float32],
+    margins: NDArray[np.float64],
+    scores: NDArray[np.float32],
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    order: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    values: NDArray[np.float32],
+) -> None:
+    """As `_rank_rows`, by the products in float64 of what may be among the best in `scores`."""
+    near = np.empty(scores.shape[1], np.int32)
     for row in range(len(scores)):
         best, best_values = columns[row], values[row]
-        seen, seen_end = indptr[row], indptr[row + 1]
-        for column in range(scores.shape[1]):
-            score = scores[row, column]
-            if not (
-                score >= best_values[0] and _beats(score, column, best_values[0], best[0], order)
-            ):
-                continue
-            while seen < seen_end and indices[seen] < column:
-                seen += 1
-            if seen == seen_end or indices[seen] != column:
-                _sift(score, column, best_values, best, last, order)
-        for end in range(last - 1, 0, -1):  # the root is the last of those left: put it there
-            score, column = best_values[end], best[end]
-            best_values[end], best[end] = best_values[0], best[0]
-            _sift(score, column, best_values, best, end, order)
+        seen = indices[indptr[row] : indptr[row + 1]]
+        count = _best(scores[row], margins[row], seen, order, best, best_values, near)
+        limit = best_values[0] - margins[row]
+        best[:], best_values[:] = -1, -np.inf
+        for column in near[:count]:
+            if not scores[row, column] < limit:
+                total = 0.0
+                for j in range(queries.shape[1]):
+                    total += np.float64(queries[row, j]) * np.float64(catalog[column, j])
+                score = np.float32(total)
+                if _beats(score, column, best_values[0], best[0], order):
+                    _sift(score, column, best_values, best, best.size, order)
+        _sort(best, best_values, order)
+
+
+@njit(cache=True, nogil=True)
+def _best(
+    scores: NDArray[np.float32],
+    margin: float,
+    seen: NDArray[np.int32],
+    order: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    values: NDArray[np.float32],
+    near: NDArray[np.int32],
+) -> int:
+    """Make the lists of one row a heap of its best columns, the last in rank at the root.
+
+    A column enters if it beats that one, which few do. One comparison dismisses the rest, and the
+    pointer into the seen columns moves only for those few. `near` gets all columns that were at
+    most `margin` below the root; returns how many.
+    """
+    count, place = 0, 0
+    limit = np.float32(values[0] - margin)
+    for column in range(scores.size):
+        score = scores[column]
+        if score < limit:
+            continue
+        while place < seen.size and seen[place] < column:
+            place += 1
+        if place < seen.size and seen[place] == column:
+            continue
+        near[count] = column
+        count += 1
+        if _beats(score, column, values[0], columns[0], order):
+            _sift(score, column, values, columns, columns.size, order)
+            limit = np.float32(values[0] - margin)
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _sort(
+    columns: NDArray[np.int64], values: NDArray[np.float32], order: NDArray[np.int64]
+) -> None:
+    """Turn a heap into a list, best first: the root is the last of those left."""
+    for end in range(columns.size - 1, 0, -1):
+        score, column = values[end], columns[end]
+        values[end], columns[end] = values[0], columns[0]
+        _sift(score, column, values, columns, end, order)
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _beats(
-    score: float, column: int, other_score: float, other: int, order: NDArray[np.int64]
+    score: Score, column: int, other_score: Score, other: int, order: NDArray[np.int64]
 ) -> bool:
     """Whether a column ranks before another; only a score above -inf beats padding (-1)."""
     if score == other_score:
         return column >= 0 and other >= 0 and bool(order[column] < order[other])
-    return score > other_score
+    return bool(score > other_score)
 
 
 @njit(cache=True, nogil=True)
 def _sift(
-    score: float,
+    score: Score,
     column: int,
     values: NDArray[np.float32],
     columns: NDArray[np.int64],

@@ -21,6 +21,7 @@ Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
 
 RIDGE = 3.0
+ROUNDING = 3e-7  # two refined rows, each within 1e-7, rounded to float32
 FORMS = ["none", "scalar", "rows", "cells", "columns", "shared", "shared-rows", "everybody"]
 SHAPES = [(19, 31, 6), (6, 31, 6), (1, 31, 6), (7, 5, 1), (140, 60, 257)]  # rows, columns, width
 
@@ -271,9 +272,15 @@ def test_rows_without_interactions_are_their_mean_where_it_is_known(solver: str)
     assert solve(Prior(mean[:1], 7.0)) == [[1, 2]] * 3
 
 
+def assert_same_rows(rows: Floats, expected: Floats, tolerance: float) -> None:
+    """Errors as a share of each row: BLAS may sum up the rows of one product in various orders."""
+    errors = np.linalg.norm(rows - expected, axis=1)
+    assert (errors <= tolerance * np.linalg.norm(expected, axis=1)).all(), errors.max()
+
+
 @pytest.mark.parametrize("solver", ["cholesky", "cg"])
 @pytest.mark.parametrize(("m", "d"), [(31, 6), (300, 1), (300, 64), (300, 257)])
-def test_rows_do_not_depend_on_each_other_nor_on_the_number_of_threads(
+def test_rows_depend_neither_on_the_number_of_threads_nor_beyond_rounding_on_each_other(
     solver: str, m: int, d: int
 ) -> None:
     n = 2 * BLOCK + 45
@@ -294,12 +301,12 @@ def test_rows_do_not_depend_on_each_other_nor_on_the_number_of_threads(
     for num_threads in (0, 2, 3):
         np.testing.assert_array_equal(solve(slice(None), num_threads), alone)
     for part in (slice(100, 190), slice(100, 101), slice(n - 1, n)):
-        np.testing.assert_array_equal(solve(part, 2), alone[part])
+        assert_same_rows(solve(part, 2), alone[part], 1e-6 if solver == "cg" else ROUNDING)
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("d", [1, 17, 64])
-def test_a_row_alone_is_that_of_its_batch_even_without_a_precision(form: str, d: int) -> None:
+def test_a_row_alone_is_that_of_its_batch_but_for_rounding(form: str, d: int) -> None:
     n, m = 40, 90
     confidence, other, prior = make_rows(n, m), make_factors(m, d), make_prior(form, n, d)
     if prior is not None and prior.precision.shape[:1] == (n,):
@@ -310,7 +317,7 @@ def test_a_row_alone_is_that_of_its_batch_even_without_a_precision(form: str, d:
     for u in range(n):
         part = prior if prior is None or len(prior) == 1 else prior.take([u])
         alone = solve_rows(confidence[u], other, regularization=RIDGE, prior=part)
-        np.testing.assert_array_equal(alone[0], together[u])
+        assert_same_rows(alone, together[[u]], ROUNDING)
         if prior is not None and not np.any(part.precision):
             plain = solve_rows(confidence[u], other, regularization=RIDGE)
             np.testing.assert_array_equal(alone, plain)

@@ -167,6 +167,23 @@ class TestRecommendRows:
         np.testing.assert_allclose(values, expected[1], rtol=1e-5, atol=1e-6)  # float32 sums
 
     @pytest.mark.parametrize("d", [1, 8, 64, 257])
+    def test_lists_are_those_of_exact_products_however_close(self, rng, d):
+        queries = rng.integers(-2000, 2000, (50, d)).astype(np.float32)  # float32 cannot hold sums
+        catalog = np.repeat(rng.integers(-2000, 2000, (40, d)), 25, axis=0).astype(np.float32)
+        catalog[::3, 0] += 1
+        seen = random(len(queries), len(catalog), density=0.2, format="csr", random_state=5)
+        order = rng.permutation(len(catalog))
+        exact = (queries.astype(np.float64) @ catalog.T.astype(np.float64)).astype(np.float32)
+        lists = recommend_rows(queries, catalog, 60, seen=seen, order=order)
+        assert same(lists, top_n_plain(exact, 60, seen, order))
+
+    def test_products_that_are_not_numbers_neither_enter_nor_keep_others_out(self):
+        catalog = np.array([[1, 0], [np.nan, 0], [2, 0], [np.inf, 0], [-np.inf, 0]], np.float32)
+        columns, values = recommend_rows(np.array([[1, 0], [0, 0]], np.float32), catalog, 4)
+        assert columns.tolist() == [[3, 2, 0, -1], [0, 2, -1, -1]]
+        assert values.tolist() == [[np.inf, 2, 1, -np.inf], [0, 0, -np.inf, -np.inf]]
+
+    @pytest.mark.parametrize("d", [1, 8, 64, 257])
     @pytest.mark.parametrize("n_columns", [5, 50, 3000])
     def test_neither_the_other_queries_nor_the_threads_change_a_bit(
         self, rng, monkeypatch, d, n_columns
