@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from coldstart import kernels
 from coldstart.basis import SharedBasis, shared_basis
-from coldstart.equations import STACK, Equations, frozen
+from coldstart.equations import STACK, Equations, frozen, numbers
 
 __all__ = ["add_covariances"]
 
 Doubles = NDArray[np.float64]
-Rows = NDArray[np.intp]
+Rows = NDArray[np.integer[Any]]
 
 
 def add_covariances(equations: Equations, total: Doubles) -> None:
@@ -31,9 +31,9 @@ def add_covariances(equations: Equations, total: Doubles) -> None:
         if basis is not None and even.any():
             inside = np.zeros_like(total)
             work = _in_basis(equations, basis)
-            equations.in_blocks(np.flatnonzero(even), work, collect=inside.__iadd__)
+            equations.in_blocks(numbers(even), work, collect=inside.__iadd__)
             total += basis.double @ inside @ basis.double.T
-        rest = np.flatnonzero(rows & ~even)
+        rest = numbers(rows & ~even)
         equations.in_blocks(
             rest,
             lambda which: np.linalg.inv(equations.matrices(which)).sum(axis=0),

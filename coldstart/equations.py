@@ -14,17 +14,17 @@ from coldstart import kernels
 from coldstart.basis import SharedBasis, shared_basis
 from coldstart.threads import run_blocks
 
-__all__ = ["Equations", "frozen"]
+__all__ = ["Equations", "frozen", "numbers"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
-Rows = NDArray[np.intp]
+Rows = NDArray[np.integer[Any]]
 
 STRONG = 1e15  # largest precision in a shared basis, where no row's equation may overflow
 STACK = 8  # matrices at a time
 GATHERED = 4096  # interactions of a row that are multiplied at a time
 KEPT = 0.1  # memory for columns in that basis, as a share of matrix, prior and both factors
-COUNTED = 1 << 16  # interactions counted at a time, in int64
+COUNTED = 1 << 16  # interactions counted at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Equations:
             mean, row, spread, shared = prior_of(which)
             out[which] = np.where(row[:, None] * _diagonal(spread, shared) > 0, mean, 0)
 
-        self.in_blocks(np.flatnonzero(self.counts == 0), fill)
+        self.in_blocks(numbers(self.counts == 0), fill)
 
     def descend(self, out: Floats, steps: int) -> None:
         """Take conjugate gradient steps from what `out` holds."""
@@ -65,7 +65,7 @@ class Equations:
             sizes = np.maximum(row * _diagonal(spread, shared).max(axis=1), np.float32(1))
             kernels.cg_rows(which, *self.arrays, *prior, gram, sizes, steps, out)
 
-        self.in_blocks(np.flatnonzero(self.counts), work)
+        self.in_blocks(numbers(self.counts > 0), work)
 
     def solve(self, out: Floats) -> None:
         """Refine rows in the basis that those of their kind share; factorise what is left."""
@@ -74,20 +74,21 @@ class Equations:
             basis = shared_basis(self.gram, shape) if rows.any() else None
             if basis is not None:
                 self._refine(rows, basis, solved, out)
-        rest = np.flatnonzero((self.counts > 0) & ~solved)
+        rest = numbers((self.counts > 0) & ~solved)
         self.in_blocks(rest, partial(self._factorise, out), block=STACK)
 
     def _refine(
         self, rows: NDArray[np.bool_], basis: SharedBasis, solved: NDArray[np.bool_], out: Floats
     ) -> None:
         mild = self._strengths() * basis.scale.max() <= STRONG
+        which = numbers((self.counts > 0) & rows & mild)
         shared = basis.single, basis.back, basis.scale, *self.kept_rows(basis), solved
         prior_of = self.prior_of(np.float64)
 
         def work(which: Rows) -> None:
             kernels.refined_rows(which, *self.arrays, *prior_of(which), self.gram, *shared, out)
 
-        self.in_blocks(np.flatnonzero((self.counts > 0) & rows & mild), work)
+        self.in_blocks(which, work)
 
     def _factorise(self, out: Floats, which: Rows) -> None:
         matrices = self.matrices(which)
@@ -158,11 +159,13 @@ class Equations:
         given = indices, values, other, *self.parts
         memory = sum(part.nbytes for part in given) + len(indptr) * other[:1].nbytes
         room = int(KEPT * memory / other[:1].nbytes) if other.size else 0
-        popularity = np.zeros(len(other), np.int64)
+        popularity = np.zeros(len(other), indptr.dtype)
         for begin in range(0, len(indices), COUNTED):
             popularity += np.bincount(indices[begin : begin + COUNTED], minlength=len(other))
-        columns = np.flatnonzero(popularity > 1)
-        best = columns[np.argsort(-popularity[columns], kind="stable")[:room]]
+        as_popular = np.bincount(popularity)[::-1].cumsum()[::-1]  # columns met at least so often
+        least = max(2, int(np.searchsorted(-as_popular, -room)))
+        best = numbers(popularity >= least)
+        best = best[np.argsort(-popularity[best], kind="stable")]
         return frozen(best.astype(indices.dtype))
 
     def prior_of(self, dtype: Any) -> Callable[[Rows], list[NDArray[Any]]]:
@@ -197,6 +200,11 @@ class Equations:
             num_threads=self.num_threads,
             collect=collect,
         )
+
+
+def numbers(mask: NDArray[np.bool_]) -> Rows:
+    """Numbers of the rows where `mask` (n,) is true, of 32 bits where they fit."""
+    return np.flatnonzero(mask).astype(np.int32 if len(mask) < 1 << 31 else np.int64)
 
 
 def _diagonal(spread: NDArray[Any], shared: NDArray[Any]) -> NDArray[Any]:

@@ -39,7 +39,7 @@ OPTIONS: dict[str, Any] = {
 }
 INSIDE = {**OPTIONS, "no_cpython_wrapper": True}  # only kernels call it: it compiles sooner
 BLOCK = 128  # rows in one call, and in every matrix product
-PIECE = 8  # rows in one product with the shared basis
+PIECE = 128  # rows in one product with the shared basis
 GATHER = 256  # interactions gathered for one matrix product of `covariance_rows`
 LONG = 1024  # interactions up to which those of a row are brought into the shared basis
 ROUNDS = 3  # of refinement
@@ -210,13 +210,13 @@ def cg_rows(
 
 @njit(**OPTIONS)
 def to_basis(which: Array, other: Array, basis: Array, out: Array) -> None:
-    """out = other[which] T (k, d), PIECE rows in every product."""
+    """out = other[which] T (k, d), PIECE rows in a product."""
     raw = np.zeros((PIECE, other.shape[1]), np.float32)
     for begin in range(0, which.size, PIECE):
         size = min(PIECE, which.size - begin)
         for e in range(size):
             _copy(other[which[begin + e]], raw[e])
-        products = np.dot(raw, basis)
+        products = np.dot(raw[:size], basis)
         for e in range(size):
             _copy(products[e], out[begin + e])
 

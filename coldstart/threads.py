@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 __all__ = ["one_blas_thread", "resolve_threads", "run_blocks"]
+
+AHEAD = 16  # blocks that wait for each thread: all of them would need memory
 
 
 def resolve_threads(num_threads: int) -> int:
@@ -41,16 +44,25 @@ def run_blocks(
     bitwise the same for any number of threads. After an error no further block is begun.
     """
     collect = collect or (lambda _: None)
-    blocks = [(start, min(start + block, n_rows)) for start in range(0, n_rows, block)]
-    threads = min(resolve_threads(num_threads), len(blocks))
+    starts = range(0, n_rows, block)
+    threads = min(resolve_threads(num_threads), len(starts))
     with one_blas_thread():
         if threads <= 1:
-            for start, stop in blocks:
-                collect(work(start, stop))
+            for start in starts:
+                collect(work(start, min(start + block, n_rows)))
             return
         with ThreadPoolExecutor(threads, initializer=_BLAS_LIMIT.apply) as pool:
-            for result in pool.map(lambda limits: work(*limits), blocks):
-                collect(result)
+            pending: deque[Future[Any]] = deque()
+            try:
+                for start in starts:
+                    pending.append(pool.submit(work, start, min(start + block, n_rows)))
+                    if len(pending) > AHEAD * threads:
+                        collect(pending.popleft().result())
+                while pending:
+                    collect(pending.popleft().result())
+            finally:
+                for future in pending:
+                    future.cancel()
 
 
 class _BlasLimit:
