@@ -27,6 +27,7 @@ class SharedBasis(NamedTuple):
     single: Floats
     back: Floats  # T'
     scale: Doubles
+    reach: float  # the spectral norm of T
 
 
 def shared_basis(gram: Any, shape: Any) -> SharedBasis | None:
@@ -52,4 +53,5 @@ def _shared_basis(*contents: bytes) -> SharedBasis | None:
         scale, vectors = np.linalg.eigh((middle + middle.T) / 2)
         basis = np.ascontiguousarray(scipy.linalg.solve_triangular(root.T, vectors, lower=False))
     single = basis.astype(np.float32)
-    return SharedBasis(basis, single, np.ascontiguousarray(single.T), np.maximum(scale, 0.0))
+    back = np.ascontiguousarray(single.T)
+    return SharedBasis(basis, single, back, np.maximum(scale, 0.0), float(sizes[0]) ** -0.5)

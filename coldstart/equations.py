@@ -82,7 +82,7 @@ class Equations:
     ) -> None:
         mild = self._strengths() * basis.scale.max() <= STRONG
         which = numbers((self.counts > 0) & rows & mild)
-        shared = basis.single, basis.back, basis.scale, *self.kept_rows(basis), solved
+        shared = basis.single, basis.back, basis.scale, basis.reach, *self.kept_rows(basis), solved
         prior_of = self.prior_of(np.float64)
 
         def work(which: Rows) -> None:

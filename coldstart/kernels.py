@@ -44,7 +44,7 @@ GATHER = 256  # interactions gathered for one matrix product of `covariance_rows
 LONG = 1024  # interactions up to which those of a row are brought into the shared basis
 ROUNDS = 3  # of refinement
 STEPS = 60  # of conjugate gradients in one round, at most
-TOLERANCE = 1e-4  # of a round: its residual, as a share of its solution
+TOLERANCE = 2e-5  # of a round: its residual, as a share of its solution
 ERROR = 1e-7  # of a refined row, as a share of the row: float32 keeps 6e-8
 
 
@@ -384,16 +384,19 @@ def _residuals(
 
 
 @njit(**INSIDE)
-def _judge(correction: Array, x: Array, first: bool, sizes: Array, done: Array) -> None:
-    """A row is done where another round would add less than ERROR: about ``last^2 / before``.
+def _judge(
+    correction: Array, x: Array, reach: float, first: bool, sizes: Array, done: Array
+) -> None:
+    """A row is done where another round would add less than ERROR.
 
-    `sizes` (b,) holds how large the corrections of the round before were, and then of this one.
+    Its correction would be about ``last^2 / before`` in the basis, at most `reach` times that in
+    the row. `sizes` (b,) holds the corrections of the round before, and then those of this one.
     """
     for k in range(done.size):
         before, last = sizes[k], np.sqrt(_dot(correction[k], correction[k]))
         sizes[k] = last
         if not first and not done[k]:
-            done[k] = last * last <= ERROR * np.sqrt(_dot(x[k], x[k])) * before
+            done[k] = reach * last * last <= ERROR * np.sqrt(_dot(x[k], x[k])) * before
 
 
 @njit(**OPTIONS)
@@ -412,6 +415,7 @@ def refined_rows(
     basis: Array,
     back: Array,
     scale: Array,
+    reach: float,
     place: Array,
     kept: Array,
     solved: Array,
@@ -421,8 +425,8 @@ def refined_rows(
 
     In the basis T (d, d) with ``T'(Y'Y + R I)T = I`` and ``T'PT = diag(scale)`` all that rows share
     is diagonal, and conjugate gradients converge soon. They run there in float32. From the second
-    round on the residual is computed in float64 and with the true Y: iterative refinement.
-    `solved` (n,) says which rows it brought to an end.
+    round on the residual is computed in float64 and with the true Y: iterative refinement. `reach`
+    is the spectral norm of T. `solved` (n,) says which rows were brought to an end.
 
     `kept` (q, d) holds rows of Y T that are computed once, `place` (m,) says which row of it
     belongs to a column, or -1. All parts of the prior are float64; `basis`, `back` (T') and `kept`
@@ -488,9 +492,8 @@ def refined_rows(
                 r[k],
                 correction[k],
             )
-        correction = np.dot(correction, back)
-        _add(1.0, correction, x)
-        _judge(correction, x, first, sizes, done)
+        _add(1.0, np.dot(correction, back), x)
+        _judge(correction, x, reach, first, sizes, done)
         if done.all():
             break
     for k in range(count):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
@@ -11,8 +13,8 @@ from coldstart.threads import run_blocks
 
 __all__ = ["recommend_rows", "top_n"]
 
-Score = float | np.float32
-
+EPS = float(np.finfo(np.float32).eps)
+TINY = float(np.finfo(np.float32).tiny)
 _SCORES_PER_BLOCK = 1 << 20
 _FEWEST_QUERIES = 16  # in one matrix product
 
@@ -121,14 +123,15 @@ def recommend_rows(
     order = _tie_order(order, shape[1])
     columns, values = _padding(len(queries), n)
     block = max(_FEWEST_QUERIES, _SCORES_PER_BLOCK // max(1, shape[1]))
-    margins = _margins(queries, catalog)
+    sizes, catalog_sizes = _sizes(queries), _sizes(catalog)
 
     def rank(start: int, stop: int) -> None:
         rows = slice(start, stop)
         with np.errstate(invalid="ignore", over="ignore"):  # what is no number is ranked nowhere
             scores = queries[rows] @ catalog.T
-        near = queries[rows], catalog, margins[rows], scores, indptr[start : stop + 1]
-        _rank_products(*near, indices, order, columns[rows], values[rows])
+        factors = queries[rows], catalog, sizes[rows], catalog_sizes, catalog_sizes.max(initial=0)
+        seen_by = indptr[start : stop + 1], indices
+        _rank_products(*factors, scores, *seen_by, order, columns[rows], values[rows])
 
     run_blocks(rank, len(queries), block=block, num_threads=num_threads)
     return columns, values
@@ -156,15 +159,11 @@ def _seen_columns(
     return seen.indptr.astype(np.int64), seen.indices.astype(np.int32, copy=False)
 
 
-def _margins(queries: NDArray[np.float32], catalog: NDArray[np.float32]) -> NDArray[np.float64]:
-    """How far, for each query, two products may change places in float32: twice their error."""
-    sizes = [
-        np.sqrt(np.einsum("ij,ij->i", part, part, dtype=np.float64)) for part in (queries, catalog)
-    ]
-    limits = np.finfo(np.float32)
-    rounding = (queries.shape[1] + 4) * float(limits.eps)
-    with np.errstate(invalid="ignore"):  # not a number: everything may
-        return np.asarray(rounding * sizes[0] * sizes[1].max(initial=0) + float(limits.tiny))
+def _sizes(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Euclidean norms (n,)."""
+    with np.errstate(over="ignore"):
+        squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+        return np.asarray(np.sqrt(squares), np.float32)
 
 
 def _tie_order(order: ArrayLike | None, n_columns: int) -> NDArray[np.int64]:
@@ -187,10 +186,11 @@ def _rank_rows(
     values: NDArray[np.float32],
 ) -> None:
     """Fill `columns` and `values`, which come filled with -1 and -inf, by these scores."""
-    near = np.empty(scores.shape[1], np.int32)
+    near, sizes = np.empty(scores.shape[1], np.int32), np.zeros(scores.shape[1], np.float32)
+    zero = np.float32(0)
     for row in range(len(scores)):
         seen = indices[indptr[row] : indptr[row + 1]]
-        _best(scores[row], 0.0, seen, order, columns[row], values[row], near)
+        _best(scores[row], zero, zero, sizes, zero, seen, order, columns[row], values[row], near)
         _sort(columns[row], values[row], order)
 
 
@@ -198,7 +198,9 @@ def _rank_rows(
 def _rank_products(
     queries: NDArray[np.float32],
     catalog: NDArray[np.float32],
-    margins: NDArray[np.float64],
+    query_sizes: NDArray[np.float32],
+    sizes: NDArray[np.float32],
+    largest: np.float32,
     scores: NDArray[np.float32],
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],
@@ -206,46 +208,76 @@ def _rank_products(
     columns: NDArray[np.int64],
     values: NDArray[np.float32],
 ) -> None:
-    """As `_rank_rows`, by the products in float64 of what may be among the best in `scores`."""
-    near = np.empty(scores.shape[1], np.int32)
+    """As `_rank_rows`, by the products in float64 of what may be among the best in `scores`.
+
+    `query_sizes` (b,) and `sizes` (m,) are Euclidean norms, `largest` is the largest of `sizes`.
+    """
+    near, rounding = np.empty(scores.shape[1], np.int32), np.float32((queries.shape[1] + 4) * EPS)
     for row in range(len(scores)):
-        best, best_values = columns[row], values[row]
+        best, best_values, size = columns[row], values[row], query_sizes[row]
         seen = indices[indptr[row] : indptr[row + 1]]
-        count = _best(scores[row], margins[row], seen, order, best, best_values, near)
-        limit = best_values[0] - margins[row]
-        best[:], best_values[:] = -1, -np.inf
-        for column in near[:count]:
-            if not scores[row, column] < limit:
-                total = 0.0
-                for j in range(queries.shape[1]):
-                    total += np.float64(queries[row, j]) * np.float64(catalog[column, j])
-                score = np.float32(total)
+        count = _best(
+            scores[row], rounding, size, sizes, largest, seen, order, best, best_values, near
+        )
+        if size * largest != 0:  # else all products are zero, and so are the scores
+            limit = best_values[0]
+            best[:], best_values[:] = -1, -np.inf
+            for column in near[:count]:
+                error = _error(rounding, size * sizes[column])
+                if scores[row, column] + error < limit:
+                    continue
+                score = _product(queries[row], catalog[column]) if error != 0 else np.float32(0)
                 if _beats(score, column, best_values[0], best[0], order):
                     _sift(score, column, best_values, best, best.size, order)
         _sort(best, best_values, order)
 
 
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _product(x: NDArray[np.float32], y: NDArray[np.float32]) -> Any:
+    """The scalar product in float64, rounded."""
+    total = 0.0
+    for j in range(x.size):
+        total += np.float64(x[j]) * np.float64(y[j])
+    return np.float32(total)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _error(rounding: Any, size: Any) -> Any:
+    """Of a product in float32, where `size` is that of the norms.
+
+    Nothing that is summed up on the way is larger than it: where it overflows, scores say nothing.
+    """
+    return rounding * size + np.float32(TINY) if size != 0 else size
+
+
 @njit(cache=True, nogil=True)
 def _best(
     scores: NDArray[np.float32],
-    margin: float,
+    rounding: Any,
+    size: Any,
+    sizes: NDArray[np.float32],
+    largest: Any,
     seen: NDArray[np.int32],
     order: NDArray[np.int64],
     columns: NDArray[np.int64],
     values: NDArray[np.float32],
     near: NDArray[np.int32],
 ) -> int:
-    """Make the lists of one row a heap of its best columns, the last in rank at the root.
+    """Make the lists of one row a heap of the best lower bounds, the last in rank at the root.
 
-    A column enters if it beats that one, which few do. One comparison dismisses the rest, and the
-    pointer into the seen columns moves only for those few. `near` gets all columns that were at
-    most `margin` below the root; returns how many.
+    A column enters if its score less its error beats that one, which few do. `near` gets those
+    that would if an error were to their favour; returns how many. One comparison dismisses the
+    rest, and the pointer into the seen columns moves only for those few.
     """
-    count, place = 0, 0
-    limit = np.float32(values[0] - margin)
+    count, place, widest = 0, 0, _error(rounding, size * largest)
+    limit = values[0] - widest
     for column in range(scores.size):
         score = scores[column]
         if score < limit:
+            continue
+        error = _error(rounding, size * sizes[column])
+        most = score + error
+        if most <= values[0] and not _beats(most, column, values[0], columns[0], order):
             continue
         while place < seen.size and seen[place] < column:
             place += 1
@@ -253,9 +285,9 @@ def _best(
             continue
         near[count] = column
         count += 1
-        if _beats(score, column, values[0], columns[0], order):
-            _sift(score, column, values, columns, columns.size, order)
-            limit = np.float32(values[0] - margin)
+        if _beats(score - error, column, values[0], columns[0], order):
+            _sift(score - error, column, values, columns, columns.size, order)
+            limit = values[0] - widest
     return count
 
 
@@ -271,9 +303,7 @@ def _sort(
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _beats(
-    score: Score, column: int, other_score: Score, other: int, order: NDArray[np.int64]
-) -> bool:
+def _beats(score: Any, column: int, other_score: Any, other: int, order: NDArray[np.int64]) -> bool:
     """Whether a column ranks before another; only a score above -inf beats padding (-1)."""
     if score == other_score:
         return column >= 0 and other >= 0 and bool(order[column] < order[other])
@@ -282,7 +312,7 @@ def _beats(
 
 @njit(cache=True, nogil=True)
 def _sift(
-    score: Score,
+    score: Any,
     column: int,
     values: NDArray[np.float32],
     columns: NDArray[np.int64],
