@@ -76,10 +76,10 @@ def _seconds(work: Work) -> float:
 class Options:
     """What of the measurement may be varied on the command line."""
 
-    factors: tuple[int, ...]
-    rounds: int
-    sweeps: int
-    shrink: int
+    factors: tuple[int, ...] = FACTORS
+    rounds: int = 3
+    sweeps: int = 10
+    shrink: int = 1
 
 
 def cg(matrix: csr_matrix, options: Options) -> Iterator[Duel]:
@@ -163,10 +163,10 @@ def main() -> None:
     """Measure, report on stdout, write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=PARTS)
-    parser.add_argument("--factors", type=int, nargs="*", default=FACTORS)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sweeps", type=int, default=10)
-    parser.add_argument("--shrink", type=int, default=1, help="divides all sizes, for a trial")
+    parser.add_argument("--factors", type=int, nargs="*", default=Options.factors)
+    parser.add_argument("--rounds", type=int, default=Options.rounds)
+    parser.add_argument("--sweeps", type=int, default=Options.sweeps)
+    parser.add_argument("--shrink", type=int, default=Options.shrink, help="divides all sizes")
     given = parser.parse_args()
     options = Options(tuple(given.factors), given.rounds, given.sweeps, given.shrink)
     matrix = long_tailed(*(size // given.shrink for size in SHAPE), SEED)
@@ -177,7 +177,7 @@ def main() -> None:
             for duel in part(matrix, options):
                 found.append(duel.fought())
                 print(_line(found[-1]), flush=True)
-    if (given.only, options.factors, given.shrink) == (None, FACTORS, 1):
+    if (given.only, options) == (None, Options()):
         study = {**provenance(), "seeds": [SEED], "shape": SHAPE, "options": asdict(options)}
         RESULTS.write_text(json.dumps({**study, "ratios": found}, indent=1) + "\n")
     sys.exit(0 if all(row["kept"] for row in found) else 1)

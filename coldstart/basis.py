@@ -17,7 +17,7 @@ __all__ = ["SharedBasis", "shared_basis"]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-CONDITION = 1e-8  # smallest eigenvalue, as a share of the largest, of what has such a basis
+CONDITION = 1e-7  # smallest eigenvalue, as a share of the largest, of what has such a basis
 
 
 class SharedBasis(NamedTuple):

@@ -17,23 +17,26 @@ __all__ = ["add_covariances"]
 Doubles = NDArray[np.float64]
 Rows = NDArray[np.integer[Any]]
 
+STEEP = 1e4  # largest confidence in float32, which keeps six digits up to there
+
 
 def add_covariances(equations: Equations, total: Doubles) -> None:
     """Add to `total` (d, d) the inverses of the matrices of all rows that have interactions.
 
-    Float32 inside where rows share a basis, in which their matrices are well conditioned. The sum
-    is bitwise the same for any number of threads.
+    Float32 inside where rows share a basis, in which their matrices are well conditioned unless
+    confidences are huge; else float64. The sum is bitwise the same for any number of threads.
     """
+    mild = _even(equations.parts[2]) & ~_steep(equations)
     for rows, shape in equations.kinds():
         rows = rows & (equations.counts > 0)
         basis = shared_basis(equations.gram, shape) if rows.any() else None
-        even = rows & _even(equations.parts[2]) & (basis is not None)
-        if basis is not None and even.any():
+        light = rows & mild & (basis is not None)
+        if basis is not None and light.any():
             inside = np.zeros_like(total)
             work = _in_basis(equations, basis)
-            equations.in_blocks(numbers(even), work, collect=inside.__iadd__)
-            total += basis.double @ inside @ basis.double.T
-        rest = numbers(rows & ~even)
+            equations.in_blocks(numbers(light), work, collect=inside.__iadd__)
+            total += basis.double @ (inside + inside.T) / 2 @ basis.double.T
+        rest = numbers(rows & ~light)
         equations.in_blocks(
             rest,
             lambda which: np.linalg.inv(equations.matrices(which)).sum(axis=0),
@@ -45,6 +48,16 @@ def add_covariances(equations: Equations, total: Doubles) -> None:
 def _even(spread: NDArray[Any]) -> NDArray[np.bool_]:
     """Whether all numbers of a row are the same."""
     return np.asarray((spread == spread[:, :1]).all(axis=1))
+
+
+def _steep(equations: Equations) -> NDArray[np.bool_]:
+    """Whether a row has a confidence above STEEP."""
+    indptr, _, values, alpha, _ = equations.arrays
+    found = np.zeros(len(equations.counts), np.bool_)
+    if values.size and alpha * max(values.max(), -values.min()) > STEEP:
+        places = np.flatnonzero(alpha * np.abs(values) > STEEP)
+        found[np.searchsorted(indptr, places, side="right") - 1] = True
+    return found
 
 
 def _in_basis(equations: Equations, basis: SharedBasis) -> Callable[[Rows], Any]:

@@ -300,11 +300,11 @@ def _descend(
     work: Array,
     r: Array,
     x: Array,
-) -> None:
+) -> Any:
     """x = A^-1 r, A = diag(diagonal) + T' diag(pull) T + Z'WZ, W = diag(|c| - 1); r is overwritten.
 
     Conjugate gradients, preconditioned with the diagonal matrix `inverse`, until the residual is
-    TOLERANCE of the solution: as A is at least I, so is the error. `pull` is zero if not `uneven`.
+    TOLERANCE of the solution; returns whether that was reached. `pull` is zero if not `uneven`.
     Where `z` does not hold all interactions of the row, Z'WZ is applied as T'Y'WYT. `every` is
     0, 1, ..., `work` (4, d).
     """
@@ -315,6 +315,7 @@ def _descend(
     for j in range(d):
         largest = max(largest, abs(r[j]))
     size = zero
+    converged: Any = not largest > zero
     for j in range(d):
         r[j] /= largest  # squares neither overflow nor vanish
         x[j], p[j] = zero, inverse[j] * r[j]
@@ -340,12 +341,14 @@ def _descend(
             size += inverse[j] * r[j] * r[j]
             rest += r[j] * r[j]
             reached += x[j] * x[j]
-        if not rest > np.float32(TOLERANCE * TOLERANCE) * reached:
+        converged = rest <= np.float32(TOLERANCE * TOLERANCE) * reached
+        if converged or not rest > zero:
             break
         for j in range(d):
             p[j] = inverse[j] * r[j] + size / before * p[j]
     for j in range(d):
         x[j] *= largest
+    return converged
 
 
 @njit(**INSIDE)
@@ -385,9 +388,15 @@ def _residuals(
 
 @njit(**INSIDE)
 def _judge(
-    correction: Array, x: Array, reach: float, first: bool, sizes: Array, done: Array
+    correction: Array,
+    converged: Array,
+    x: Array,
+    reach: float,
+    first: bool,
+    sizes: Array,
+    done: Array,
 ) -> None:
-    """A row is done where another round would add less than ERROR.
+    """A row is done where this round converged, and another one would add less than ERROR.
 
     Its correction would be about ``last^2 / before`` in the basis, at most `reach` times that in
     the row. `sizes` (b,) holds the corrections of the round before, and then those of this one.
@@ -395,7 +404,7 @@ def _judge(
     for k in range(done.size):
         before, last = sizes[k], np.sqrt(_dot(correction[k], correction[k]))
         sizes[k] = last
-        if not first and not done[k]:
+        if converged[k] and not first and not done[k]:
             done[k] = reach * last * last <= ERROR * np.sqrt(_dot(x[k], x[k])) * before
 
 
@@ -439,7 +448,8 @@ def refined_rows(
     columns, confidences = np.empty(LONG, indices.dtype), np.empty(LONG, np.float32)
     work, diagonal = np.empty((4, d), np.float32), np.empty(d, np.float32)
     inverse, pull, one = np.empty(d, np.float32), np.empty(d, np.float32), np.float32(1)
-    x, sizes, done = np.zeros((BLOCK, d)), np.zeros(count), np.zeros(count, np.bool_)
+    x, sizes = np.zeros((BLOCK, d)), np.zeros(count)
+    done, converged = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
     for turn in range(ROUNDS):
         first = turn == 0
         residual = _residuals(
@@ -474,7 +484,7 @@ def refined_rows(
                 inverse[j] = 1.0 + strength * scale[j]
                 diagonal[j] = one if uneven else inverse[j]
             _precondition(confidences[:size], scale_up, z, rhs, inverse, r[k])
-            _descend(
+            converged[k] = _descend(
                 indices[row],
                 values[row],
                 alpha,
@@ -493,7 +503,7 @@ def refined_rows(
                 correction[k],
             )
         _add(1.0, np.dot(correction, back), x)
-        _judge(correction, x, reach, first, sizes, done)
+        _judge(correction, converged, x, reach, first, sizes, done)
         if done.all():
             break
     for k in range(count):

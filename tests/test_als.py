@@ -216,11 +216,17 @@ def test_inputs_are_never_changed(dtype: type, solver: str) -> None:
 
 
 @pytest.mark.parametrize("pulled", [False, True])
+@pytest.mark.parametrize(("n_users", "n_items", "d"), [(6000, 4000, 32), (120_000, 2000, 16)])
 def test_fitting_needs_memory_for_the_transposed_matrix_and_the_factors(
-    solver: str, pulled: bool
+    solver: str, pulled: bool, n_users: int, n_items: int, d: int
 ) -> None:
-    n_users, n_items, d = 6000, 4000, 32
-    log = sp.random(n_users, n_items, 0.02, format="csr", dtype=np.float32, random_state=0)
+    each = 480_000 // n_users  # one of every so many columns
+    steps = np.random.default_rng(0).integers(0, n_items // each, (n_users, each))
+    columns = steps + np.arange(each) * (n_items // each)
+    limits = np.arange(n_users + 1) * each
+    log = sp.csr_matrix(
+        (np.ones(columns.size, np.float32), columns.ravel(), limits), (n_users, n_items)
+    )
     means = np.full((n_users, d), 0.1)  # in another precision than that of the factors
     prior = Prior(means, np.ones(n_users)) if pulled else None
     model = PriorALS(d, iterations=2, solver=solver, rng=0)

@@ -453,8 +453,39 @@ def test_the_exact_solver_adds_up_the_posterior_covariances(form: str, d: int) -
     np.testing.assert_array_equal(solve(2)[1], total)
 
 
+def test_covariances_keep_their_digits_where_confidences_are_huge() -> None:
+    n, m, d = 60, 90, 16
+    confidence, other, total = make_rows(n, m), make_factors(m, d), np.zeros((d, d))
+    confidence.data *= 10.0 ** np.random.default_rng(1).uniform(0, 6, confidence.nnz)
+    rows.solve_into(
+        np.zeros((n, d), np.float32), confidence, other, regularization=RIDGE, covariance=total
+    )
+    dense = confidence.toarray()
+    expected = sum(
+        np.linalg.inv(row_equation(dense, other, None, int(u))[0])
+        for u in np.flatnonzero(np.diff(confidence.indptr))
+    )
+    np.testing.assert_allclose(total, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+    assert np.linalg.norm(total - total.T) <= 1e-12 * np.linalg.norm(total)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_precisions_over_eight_decades_are_judged_by_their_weakest_direction(seed: int) -> None:
+    n, m, d, ridge = 100, 22, 33, 0.01  # fewer rows than factors: that ridge alone holds some
+    rng = np.random.default_rng(seed)
+    other = rng.standard_normal((m, d)).astype(np.float32)
+    seen = sp.random(n, m, 0.1, "csr", np.float32, random_state=seed)
+    seen.data[:] = 2
+    strengths = 10.0 ** rng.uniform(-5, 3, (n, d)) * (rng.random((n, d)) < 0.6)
+    prior = Prior(rng.standard_normal((n, d)), strengths)
+    found = solve_rows(seen, other, regularization=ridge, prior=prior)
+    busy = np.diff(seen.indptr) > 0
+    expected = dense_solution(seen, other, prior, ridge=ridge)
+    assert_same_rows(found[busy], expected[busy], 1e-6)
+
+
 @pytest.mark.parametrize("d", [16, 64, 257])
-def test_columns_kept_in_the_shared_basis_change_no_bit(
+def test_columns_kept_in_the_shared_basis_change_nothing_but_rounding(
     d: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     n, m = 300, 60
@@ -463,7 +494,7 @@ def test_columns_kept_in_the_shared_basis_change_no_bit(
     for kept in (0.0, 0.01, 10.0):  # none, some, all
         monkeypatch.setattr(equations, "KEPT", kept)
         exact = solve_rows(confidence, other, regularization=RIDGE, prior=prior)
-        np.testing.assert_array_equal(exact, expected)
+        assert_same_rows(exact, expected, ROUNDING)
 
 
 PROGRAM = """

@@ -177,6 +177,23 @@ class TestRecommendRows:
         lists = recommend_rows(queries, catalog, 60, seen=seen, order=order)
         assert same(lists, top_n_plain(exact, 60, seen, order))
 
+    @pytest.mark.parametrize("size", [1e-30, 1e-20, 1e18, 1e20])
+    def test_products_beyond_float32_are_ranked_all_the_same(self, rng, size):
+        queries, catalog = (
+            (size * rng.standard_normal((n, 64))).astype(np.float32) for n in (30, N_COLUMNS)
+        )
+        with np.errstate(over="ignore"):
+            exact = (queries.astype(float) @ catalog.T.astype(float)).astype(np.float32)
+        seen = csr_matrix((30, N_COLUMNS))
+        lists = recommend_rows(queries, catalog, N, seen=seen)
+        assert same(lists, top_n_plain(exact, N, seen, np.arange(N_COLUMNS)))
+
+    def test_nothing_is_known_of_a_query_of_zeros(self, factors):
+        queries, catalog = factors
+        columns, values = recommend_rows(0 * queries, catalog, N, order=np.arange(N_COLUMNS)[::-1])
+        assert (columns == N_COLUMNS - 1 - np.arange(N)).all()
+        assert not values.any()
+
     def test_products_that_are_not_numbers_neither_enter_nor_keep_others_out(self):
         catalog = np.array([[1, 0], [np.nan, 0], [2, 0], [np.inf, 0], [-np.inf, 0]], np.float32)
         columns, values = recommend_rows(np.array([[1, 0], [0, 0]], np.float32), catalog, 4)
