@@ -17,7 +17,7 @@ __all__ = ["add_covariances"]
 Doubles = NDArray[np.float64]
 Rows = NDArray[np.integer[Any]]
 
-STEEP = 1e4  # largest confidence in float32, which keeps six digits up to there
+STEEP = 1e4  # largest confidence in float32: about the condition of its matrix in that basis
 
 
 def add_covariances(equations: Equations, total: Doubles) -> None:
