@@ -29,6 +29,11 @@ class SharedBasis(NamedTuple):
     scale: Doubles
     reach: float  # the spectral norm of T
 
+    @property
+    def inside(self) -> tuple[Floats, Floats, Doubles, float]:
+        """What `kernels` call `basis`."""
+        return self.single, self.back, self.scale, self.reach
+
 
 def shared_basis(gram: Any, shape: Any) -> SharedBasis | None:
     """The basis of two matrices (d, d), the first positive definite, the second not negative.

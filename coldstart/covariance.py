@@ -66,7 +66,8 @@ def _in_basis(equations: Equations, basis: SharedBasis) -> Callable[[Rows], Any]
     def work(which: Rows) -> Any:
         _, precision, spread, shared = prior_of(which)
         strength = precision if shared.size else precision * spread[:, 0]
-        arrays = *equations.arrays, frozen(strength), basis.single, basis.scale, *kept
-        return kernels.covariance_rows(which, *arrays)
+        return kernels.covariance_rows(
+            which, equations.arrays, frozen(strength), basis.inside, kept
+        )
 
     return work

@@ -63,7 +63,7 @@ class Equations:
         def work(which: Rows) -> None:
             _, row, spread, shared = prior = prior_of(which)
             sizes = np.maximum(row * _diagonal(spread, shared).max(axis=1), np.float32(1))
-            kernels.cg_rows(which, *self.arrays, *prior, gram, sizes, steps, out)
+            kernels.cg_rows(which, self.arrays, prior, gram, sizes, steps, out)
 
         self.in_blocks(numbers(self.counts > 0), work)
 
@@ -82,13 +82,11 @@ class Equations:
     ) -> None:
         mild = self._strengths() * basis.scale.max() <= STRONG
         which = numbers((self.counts > 0) & rows & mild)
-        shared = basis.single, basis.back, basis.scale, basis.reach, *self.kept_rows(basis), solved
+        shared = self.gram, basis.inside, self.kept_rows(basis), solved, out
         prior_of = self.prior_of(np.float64)
-
-        def work(which: Rows) -> None:
-            kernels.refined_rows(which, *self.arrays, *prior_of(which), self.gram, *shared, out)
-
-        self.in_blocks(which, work)
+        self.in_blocks(
+            which, lambda some: kernels.refined_rows(some, self.arrays, prior_of(some), *shared)
+        )
 
     def _factorise(self, out: Floats, which: Rows) -> None:
         matrices = self.matrices(which)
@@ -168,7 +166,7 @@ class Equations:
         best = best[np.argsort(-popularity[best], kind="stable")]
         return frozen(best.astype(indices.dtype))
 
-    def prior_of(self, dtype: Any) -> Callable[[Rows], list[NDArray[Any]]]:
+    def prior_of(self, dtype: Any) -> Callable[[Rows], tuple[NDArray[Any], ...]]:
         """What gives the parts of the prior of some rows; one that all share stays one row."""
         alike = [len(part) == 1 for part in self.parts[:-1]] + [True]
         parts = [
@@ -176,11 +174,11 @@ class Equations:
             for part, same in zip(self.parts, alike, strict=True)
         ]
 
-        def taken(which: Rows) -> list[NDArray[Any]]:
-            return [
+        def taken(which: Rows) -> tuple[NDArray[Any], ...]:
+            return tuple(
                 part if same else frozen(part[which].astype(dtype, copy=False))
                 for part, same in zip(parts, alike, strict=True)
-            ]
+            )
 
         return taken
 

@@ -10,11 +10,16 @@ Row u minimises ``sum_i c_ui (p_ui - x'y_i)^2 + R |x|^2 + (x - m_u)' L_u (x - m_
 with ``c = alpha * value`` and ``L_u = precision_u * (diag(spread_u) + shared)``. As in implicit, a
 negative confidence is a dislike: its size weighs the row, and it does not stand on the right.
 
-All kernels share these arguments: `which` (b,), at most BLOCK numbers of rows that have
-interactions; `indptr`, `indices`, `values` of the CSR matrix (n, m); `alpha`; `other` (m, d), the
-factors Y; and of the prior of these b rows `mean` (b, d) or (1, d), `precision` (b,) or (1,), zero
-for no prior, `spread` (b, d) or (1, d) and `shared` (d, d), or (0, 0) for zero. Results go to the
-rows `which` of `out` (n, d).
+All kernels share these arguments. `which` (b,) are at most BLOCK numbers of rows that have
+interactions. `log` are `indptr`, `indices` and `values` of the CSR matrix (n, m), `alpha`, and
+`other` (m, d), the factors Y. `prior` of these b rows are `mean` (b, d) or (1, d), `precision` (b,)
+or (1,), zero for no prior, `spread` (b, d) or (1, d) and `shared` (d, d), or (0, 0) for zero.
+Results go to the rows `which` of `out` (n, d).
+
+Two more belong to the basis T (d, d) of a `basis.SharedBasis`, with ``T'(Y'Y + R I)T = I`` and
+``T'PT = diag(scale)``. `basis` are T, T', both float32, `scale` (d,) and `reach`, the spectral norm
+of T. `kept` are `place` (m,), which says for each column which row of the next it is, or -1, and
+rows of Y T (q, d), which are computed once.
 """
 
 # mypy: disable-error-code="untyped-decorator"
@@ -28,6 +33,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Parts = tuple[Any, ...]
 
 # Sums may be reordered, so that they use vector registers; NaN and inf stay what they are.
 OPTIONS: dict[str, Any] = {
@@ -130,10 +136,9 @@ def _add_observed(
 
 
 @njit(**INSIDE)
-def _add_prior(
-    count: int, precision: Array, spread: Array, shared: Array, x: Array, out: Array
-) -> None:
+def _add_prior(count: int, prior: Parts, x: Array, out: Array) -> None:
     """out_k += L_k x_k for the first `count` rows of a block."""
+    _, precision, spread, shared = prior
     if shared.size > 0:
         products = np.dot(x, shared)
         for k in range(count):
@@ -150,15 +155,8 @@ def _add_prior(
 @njit(**OPTIONS)
 def cg_rows(
     which: Array,
-    indptr: Array,
-    indices: Array,
-    values: Array,
-    alpha: Any,
-    other: Array,
-    mean: Array,
-    precision: Array,
-    spread: Array,
-    shared: Array,
+    log: Parts,
+    prior: Parts,
     gram: Array,
     sizes: Array,
     steps: int,
@@ -170,6 +168,8 @@ def cg_rows(
     equation of row k is divided by its size, of `sizes` (b,) or (1,): a very strong prior would
     overflow.
     """
+    indptr, indices, values, alpha, other = log
+    mean, precision, _, _ = prior
     count, d = which.size, other.shape[1]
     one, zero, tiny = np.float32(1), np.float32(0), np.float32(1e-20)
     pulls = precision.any()
@@ -183,7 +183,7 @@ def cg_rows(
         given, rhs = (x, -one) if step == 0 else (p, zero)
         np.dot(given, gram, ap)
         if pulls:
-            _add_prior(count, precision, spread, shared, p, ap)
+            _add_prior(count, prior, p, ap)
         for k in range(count):
             if step > 0 and residual[k] < tiny:
                 continue
@@ -222,15 +222,14 @@ def to_basis(which: Array, other: Array, basis: Array, out: Array) -> None:
 
 
 @njit(**INSIDE)
-def _in_basis(
-    indices: Array, other: Array, basis: Array, place: Array, kept: Array, z: Array
-) -> None:
-    """z = Y_S T (k, d): rows of `kept` where `place` (m,) names one, products where it is -1."""
+def _in_basis(indices: Array, other: Array, basis: Array, kept: Parts, z: Array) -> None:
+    """z = Y_S T (k, d): rows that are kept, and products where there is none."""
+    place, rows = kept
     fresh, missing = 0, np.empty(PIECE, np.int64)
     raw = np.empty((PIECE, z.shape[1]), np.float32)
     for e in range(indices.size):
         if place[indices[e]] >= 0:
-            _copy(kept[place[indices[e]]], z[e])
+            _copy(rows[place[indices[e]]], z[e])
         else:
             missing[fresh] = e
             fresh += 1
@@ -353,32 +352,21 @@ def _descend(
 
 @njit(**INSIDE)
 def _residuals(
-    which: Array,
-    indptr: Array,
-    indices: Array,
-    values: Array,
-    alpha: Any,
-    other: Array,
-    mean: Array,
-    precision: Array,
-    spread: Array,
-    shared: Array,
-    gram: Array,
-    done: Array,
-    x: Array,
-    first: bool,
+    which: Array, log: Parts, prior: Parts, gram: Array, done: Array, x: Array, first: bool
 ) -> Any:
     """b - A x of a block (BLOCK, d), rounded to float32; `x` is zero in the `first` round.
 
     Then only long rows read their interactions: `_precondition` adds those of the others, in the
     basis. Rows that are `done` get anything.
     """
+    indptr, indices, values, alpha, other = log
+    mean = prior[0]
     residual, away = np.zeros(x.shape), np.zeros(x.shape)
     if not first:
         _add(-1.0, np.dot(x, gram), residual)
     for k in range(which.size):
         _subtract(mean[_row(mean, k)], x[k], away[k])
-    _add_prior(which.size, precision, spread, shared, away, residual)
+    _add_prior(which.size, prior, away, residual)
     for k in range(which.size):
         row = slice(indptr[which[k]], indptr[which[k] + 1])
         if not done[k] and (not first or row.stop - row.start > LONG):
@@ -411,36 +399,24 @@ def _judge(
 @njit(**OPTIONS)
 def refined_rows(
     which: Array,
-    indptr: Array,
-    indices: Array,
-    values: Array,
-    alpha: Any,
-    other: Array,
-    mean: Array,
-    precision: Array,
-    spread: Array,
-    shared: Array,
+    log: Parts,
+    prior: Parts,
     gram: Array,
-    basis: Array,
-    back: Array,
-    scale: Array,
-    reach: float,
-    place: Array,
-    kept: Array,
+    basis: Parts,
+    kept: Parts,
     solved: Array,
     out: Array,
 ) -> None:
     """The exact solution of rows whose precisions are multiples of one matrix P, or diagonal.
 
-    In the basis T (d, d) with ``T'(Y'Y + R I)T = I`` and ``T'PT = diag(scale)`` all that rows share
-    is diagonal, and conjugate gradients converge soon. They run there in float32. From the second
-    round on the residual is computed in float64 and with the true Y: iterative refinement. `reach`
-    is the spectral norm of T. `solved` (n,) says which rows were brought to an end.
-
-    `kept` (q, d) holds rows of Y T that are computed once, `place` (m,) says which row of it
-    belongs to a column, or -1. All parts of the prior are float64; `basis`, `back` (T') and `kept`
-    float32.
+    In the basis what all rows share is diagonal, and conjugate gradients converge soon. They run
+    there in float32. From the second round on the residual is computed in float64 and with the true
+    Y: iterative refinement. `solved` (n,) says which rows were brought to an end. All parts of the
+    prior are float64.
     """
+    indptr, indices, values, alpha, other = log
+    _, precision, spread, shared = prior
+    into, back, scale, reach = basis
     count, d = which.size, other.shape[1]
     z, every = np.empty((LONG, d), np.float32), np.zeros(LONG, np.int32)
     for e in range(LONG):
@@ -452,23 +428,8 @@ def refined_rows(
     done, converged = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
     for turn in range(ROUNDS):
         first = turn == 0
-        residual = _residuals(
-            which,
-            indptr,
-            indices,
-            values,
-            alpha,
-            other,
-            mean,
-            precision,
-            spread,
-            shared,
-            gram,
-            done,
-            x,
-            first,
-        )
-        r, correction = np.dot(residual, basis), np.zeros((BLOCK, d), np.float32)
+        residual = _residuals(which, log, prior, gram, done, x, first)
+        r, correction = np.dot(residual, into), np.zeros((BLOCK, d), np.float32)
         for k in range(count):
             if done[k]:
                 continue
@@ -476,7 +437,7 @@ def refined_rows(
             size = _sample(indices[row], values[row], alpha, columns, confidences)
             scale_up = np.float32((row.stop - row.start) / size)
             rhs = np.float32(first and row.stop - row.start <= LONG)
-            _in_basis(columns[:size], other, basis, place, kept, z)
+            _in_basis(columns[:size], other, into, kept, z)
             strength, uneven = _spread_out(
                 precision[_row(precision, k)], spread[_row(spread, k)], shared, pull
             )
@@ -489,7 +450,7 @@ def refined_rows(
                 values[row],
                 alpha,
                 other,
-                basis,
+                into,
                 back,
                 every,
                 confidences[:size],
@@ -514,23 +475,19 @@ def refined_rows(
 @njit(**OPTIONS)
 def covariance_rows(
     which: Array,
-    indptr: Array,
-    indices: Array,
-    values: Array,
-    alpha: Any,
-    other: Array,
+    log: Parts,
     precision: Array,
-    basis: Array,
-    scale: Array,
-    place: Array,
-    kept: Array,
+    basis: Parts,
+    kept: Parts,
 ) -> Any:
-    """The sum (d, d) of the inverses of these rows' matrices, in the basis of `refined_rows`.
+    """The sum (d, d) of the inverses of these rows' matrices, in the basis.
 
     There a matrix is D + Z'WZ, D diagonal and W = diag(|c| - 1). For a row of at most d/2
     interactions the smaller inverse is enough (Woodbury's identity): with ``V = Z D^-1`` it is
     ``D^-1 - V'(I + W V Z')^-1 W V``.
     """
+    indptr, indices, values, alpha, other = log
+    into, _, scale, _ = basis
     d, one = other.shape[1], np.float32(1)
     total, shrunk = np.zeros((d, d)), np.empty(d, np.float32)  # D^-1
     z, weighted = np.empty((GATHER, d), np.float32), np.empty((GATHER, d), np.float32)
@@ -543,7 +500,7 @@ def covariance_rows(
             shrunk[j] = 1.0 / (1.0 + precision[_row(precision, k)] * scale[j])
         for first in range(begin, end, GATHER):
             size = min(GATHER, end - first)
-            _in_basis(indices[first : first + size], other, basis, place, kept, z)
+            _in_basis(indices[first : first + size], other, into, kept, z)
             for e in range(size):
                 weight = abs(alpha * values[first + e]) - one
                 for j in range(d):

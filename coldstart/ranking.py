@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -72,18 +73,8 @@ def top_n(
     if scores.ndim != 2:
         raise ValueError(f"scores must have shape (rows, columns), got {scores.shape}")
     n_rows, n_columns = scores.shape
-    indptr, indices = _seen_columns(seen, scores.shape)
-    order = _tie_order(order, n_columns)
-    columns, values = _padding(n_rows, n)
-
-    def rank(start: int, stop: int) -> None:
-        limits = indptr[start : stop + 1]
-        rows = slice(start, stop)
-        _rank_rows(scores[rows], limits, indices, order, columns[rows], values[rows])
-
-    block = max(1, _SCORES_PER_BLOCK // max(1, n_columns))
-    run_blocks(rank, n_rows, block=block, num_threads=num_threads)
-    return columns, values
+    nothing = np.empty((n_rows, 0), np.float32), np.empty((n_columns, 0), np.float32)
+    return _ranked(lambda rows: scores[rows], *nothing, n, seen, order, 1, num_threads)
 
 
 def recommend_rows(
@@ -118,22 +109,44 @@ def recommend_rows(
         raise ValueError(
             f"queries and catalog must be equally wide, got {queries.shape} and {catalog.shape}"
         )
+
+    def scores(rows: slice) -> NDArray[np.float32]:
+        with np.errstate(invalid="ignore", over="ignore"):  # what is no number is ranked nowhere
+            return np.asarray(queries[rows] @ catalog.T)
+
+    return _ranked(scores, queries, catalog, n, seen, order, _FEWEST_QUERIES, num_threads)
+
+
+def _ranked(
+    scores: Callable[[slice], NDArray[np.float32]],
+    queries: NDArray[np.float32],
+    catalog: NDArray[np.float32],
+    n: int,
+    seen: csr_matrix | None,
+    order: ArrayLike | None,
+    fewest: int,
+    num_threads: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Lists of all rows, a block of at least `fewest` at a time.
+
+    `scores` gives those of some rows (b, m): the products of `queries` (n, d) and `catalog` (m, d)
+    in float32, or any scores where these are of no width.
+    """
     shape = len(queries), len(catalog)
     indptr, indices = _seen_columns(seen, shape)
     order = _tie_order(order, shape[1])
-    columns, values = _padding(len(queries), n)
-    block = max(_FEWEST_QUERIES, _SCORES_PER_BLOCK // max(1, shape[1]))
-    sizes, catalog_sizes = _sizes(queries), _sizes(catalog)
+    columns, values = _padding(shape[0], n)
+    query_sizes, sizes = _sizes(queries), _sizes(catalog)
+    largest = sizes.max(initial=0)
 
     def rank(start: int, stop: int) -> None:
         rows = slice(start, stop)
-        with np.errstate(invalid="ignore", over="ignore"):  # what is no number is ranked nowhere
-            scores = queries[rows] @ catalog.T
-        factors = queries[rows], catalog, sizes[rows], catalog_sizes, catalog_sizes.max(initial=0)
-        seen_by = indptr[start : stop + 1], indices
-        _rank_products(*factors, scores, *seen_by, order, columns[rows], values[rows])
+        factors = queries[rows], catalog, query_sizes[rows], sizes, largest
+        limits = indptr[start : stop + 1]
+        _rank_rows(scores(rows), *factors, limits, indices, order, columns[rows], values[rows])
 
-    run_blocks(rank, len(queries), block=block, num_threads=num_threads)
+    block = max(fewest, _SCORES_PER_BLOCK // max(1, shape[1]))
+    run_blocks(rank, shape[0], block=block, num_threads=num_threads)
     return columns, values
 
 
@@ -179,38 +192,23 @@ def _tie_order(order: ArrayLike | None, n_columns: int) -> NDArray[np.int64]:
 @njit(cache=True, nogil=True)
 def _rank_rows(
     scores: NDArray[np.float32],
-    indptr: NDArray[np.int64],
-    indices: NDArray[np.int32],
-    order: NDArray[np.int64],
-    columns: NDArray[np.int64],
-    values: NDArray[np.float32],
-) -> None:
-    """Fill `columns` and `values`, which come filled with -1 and -inf, by these scores."""
-    near, sizes = np.empty(scores.shape[1], np.int32), np.zeros(scores.shape[1], np.float32)
-    zero = np.float32(0)
-    for row in range(len(scores)):
-        seen = indices[indptr[row] : indptr[row + 1]]
-        _best(scores[row], zero, zero, sizes, zero, seen, order, columns[row], values[row], near)
-        _sort(columns[row], values[row], order)
-
-
-@njit(cache=True, nogil=True)
-def _rank_products(
     queries: NDArray[np.float32],
     catalog: NDArray[np.float32],
     query_sizes: NDArray[np.float32],
     sizes: NDArray[np.float32],
     largest: np.float32,
-    scores: NDArray[np.float32],
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],
     order: NDArray[np.int64],
     columns: NDArray[np.int64],
     values: NDArray[np.float32],
 ) -> None:
-    """As `_rank_rows`, by the products in float64 of what may be among the best in `scores`.
+    """Fill `columns` and `values`, which come filled with -1 and -inf.
 
-    `query_sizes` (b,) and `sizes` (m,) are Euclidean norms, `largest` is the largest of `sizes`.
+    `scores` (b, m) are products of `queries` (b, d) and `catalog` (m, d) in float32: those in
+    float64 decide among what may be one of the best. `query_sizes` (b,) and `sizes` (m,) are
+    Euclidean norms, `largest` is the largest of `sizes`; where that times the size of a query is
+    zero, as it is for factors of no width, scores are taken as they are.
     """
     near, rounding = np.empty(scores.shape[1], np.int32), np.float32((queries.shape[1] + 4) * EPS)
     for row in range(len(scores)):
@@ -219,7 +217,7 @@ def _rank_products(
         count = _best(
             scores[row], rounding, size, sizes, largest, seen, order, best, best_values, near
         )
-        if size * largest != 0:  # else all products are zero, and so are the scores
+        if size * largest != 0:
             limit = best_values[0]
             best[:], best_values[:] = -1, -np.inf
             for column in near[:count]:
