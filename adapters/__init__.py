@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .base import Adapter, AnchorContext
 from .baselines import MeanAdapter
 from .linear import RidgeAdapter
 
 __all__ = ["ADAPTERS", "Adapter", "AnchorContext", "MeanAdapter", "RidgeAdapter", "named"]
 
-ADAPTERS: dict[str, type[MeanAdapter] | type[RidgeAdapter]] = {
+ADAPTERS: dict[str, Callable[..., Adapter]] = {
     "mean": MeanAdapter,
     "ridge": RidgeAdapter,
 }
 """Adapters by the name that evaluations and saved models use."""
 
 
-def named(name: str) -> MeanAdapter | RidgeAdapter:
+def named(name: str) -> Adapter:
     """A new adapter with default settings, by its name in `ADAPTERS`."""
     if name not in ADAPTERS:
         raise ValueError(f"unknown adapter {name!r}: known are {', '.join(sorted(ADAPTERS))}")

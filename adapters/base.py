@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
+from coldstart.errors import AnchorError
 from coldstart.prior import Prior, all_finite
 from coldstart.threads import run_blocks
 
@@ -22,7 +23,10 @@ __all__ = [
     "anchor_arrays",
     "check_fitted",
     "embeddings",
+    "folds_of",
     "scaled",
+    "score_metric",
+    "sphere",
 ]
 
 Array = NDArray[np.float64]
@@ -30,6 +34,9 @@ Rows = NDArray[np.floating]
 
 BLOCK = 4096  # rows that are worked on at one time
 _SAMPLE = 1024  # rows of which a provisional mean is taken
+_LOOKED_THROUGH = 1024  # anchors, about, on which source columns are looked through
+_CONSTANT = 1e-6  # range of a constant column, as a share of its largest value
+_COLLINEAR = 1e-10  # smallest eigenvalue of a correlation matrix without collinear columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +102,13 @@ class Tunable(Protocol):
 
 
 def anchor_arrays(
-    source: ArrayLike, target: ArrayLike, weight: ArrayLike | None
+    source: ArrayLike, target: ArrayLike, weight: ArrayLike | None, *, who: str | None = None
 ) -> tuple[Rows, Rows, Array]:
-    """Both embeddings and the weights, checked; an anchor of weight 2 is two anchors."""
+    """Both embeddings and the weights, checked; an anchor of weight 2 is two anchors.
+
+    `who` names an adapter that learns a map: it needs two anchors, and source columns that vary and
+    are not combinations of each other.
+    """
     s, t = embeddings(source, "source"), embeddings(target, "target")
     if len(s) != len(t):
         raise ValueError(
@@ -111,7 +122,71 @@ def anchor_arrays(
         raise ValueError("weight must be finite and not negative")
     if len(w) and not w.any():
         raise ValueError("all weights are 0: no anchor is left")
+    if who is not None:
+        _check_learnable(s, w, who)
     return s, t, w
+
+
+def _check_learnable(source: Rows, weight: Array, who: str) -> None:
+    """Two anchors at least, and columns that say something each, seen on evenly spaced rows."""
+    counted = np.flatnonzero(weight)
+    if len(counted) < 2:
+        raise AnchorError(
+            f"{who} needs at least 2 anchors, rows known on both sides: it got {len(counted)}"
+        )
+    rows = source[counted[:: -(-len(counted) // _LOOKED_THROUGH)]].astype(np.float64)
+    largest = np.abs(rows).max(axis=0)
+    constant = np.flatnonzero(np.ptp(rows, axis=0) <= _CONSTANT * largest)
+    if len(constant):
+        raise AnchorError(
+            f"{len(constant)} of {rows.shape[1]} source columns are constant over the anchors, "
+            f"the first is column {constant[0]}: leave them out, an adapter has an intercept"
+        )
+    if len(rows) < 2 * rows.shape[1]:  # so few rows may be combinations of each other by chance
+        return
+    rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    smallest = np.linalg.eigvalsh(rows.T @ rows / len(rows))[0]
+    if smallest < _COLLINEAR:
+        raise AnchorError(
+            f"the {rows.shape[1]} source columns are collinear, some are combinations of others: "
+            "use fewer factors, or project the rows onto their principal components"
+        )
+
+
+def folds_of(source: Rows, target: Rows, weight: Array, count: int) -> NDArray[np.int64]:
+    """The fold (n,) of every anchor, 0 to `count` - 1, for cross-validation.
+
+    It follows from the values alone: the order of the anchors does not matter, equal anchors share
+    a fold, and anchors of weight 0 do not move the others.
+    """
+    rows = np.hstack([source, target]).astype(np.float64)
+    different = np.unique(rows[weight > 0], axis=0, return_inverse=True)[1]
+    folds = np.zeros(len(rows), np.int64)
+    folds[weight > 0] = different.reshape(-1) % count
+    return folds
+
+
+def score_metric(context: AnchorContext, width: int) -> Array:
+    """``Y'Y`` (width, width), in which errors of embeddings become errors of scores; the identity
+    where the context brings no factors of the other side.
+    """
+    factors = context.other_factors
+    if factors is None:
+        return np.eye(width)
+    gram = np.zeros((width, width))
+
+    def work(start: int, stop: int) -> Array:
+        rows = np.asarray(factors[start:stop], np.float64)
+        return rows.T @ rows
+
+    run_blocks(work, len(factors), block=BLOCK, collect=lambda part: np.add(gram, part, out=gram))
+    return gram
+
+
+def sphere(covariance: Array) -> Array:
+    """``s^2 I`` with the average variance of `covariance` (d, d), or 1 where there is none."""
+    d = len(covariance)
+    return np.eye(d) * ((np.trace(covariance) / d) or 1.0)
 
 
 def check_fitted(adapter: Adapter, learned: str) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from coldstart.prior import Prior
 
-from .base import AnchorContext, anchor_arrays, check_fitted, embeddings
+from .base import AnchorContext, anchor_arrays, check_fitted, embeddings, sphere
 
 __all__ = ["MeanAdapter"]
 
@@ -76,9 +76,3 @@ class MeanAdapter:
         n = len(embeddings(source, "source", self._source_width))
         mean = np.tile(self.mean_, (n, 1))
         return Prior(mean, shared=np.linalg.inv(self.covariance_), origin=self.mean_)
-
-
-def sphere(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``s^2 I`` with the average variance of `covariance` (d, d), or 1 where there is none."""
-    d = len(covariance)
-    return np.eye(d) * ((np.trace(covariance) / d) or 1.0)

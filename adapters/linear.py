@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from coldstart.errors import AnchorError
 from coldstart.prior import Prior
 from coldstart.threads import one_blas_thread, run_blocks
 
@@ -23,8 +22,9 @@ from .base import (
     check_fitted,
     embeddings,
     scaled,
+    score_metric,
+    sphere,
 )
-from .baselines import sphere
 
 __all__ = ["RidgeAdapter"]
 
@@ -138,21 +138,18 @@ class RidgeAdapter:
         Raises
         ------
         AnchorError
-            Without anchors.
+            With fewer than two anchors, or source columns that are constant or collinear.
         ValueError
             When shapes do not fit, values are not finite, or a setting is out of range.
         """
         self._check_settings()
-        s, t, w = anchor_arrays(source, target, weight)
-        if not len(s):
-            raise AnchorError("RidgeAdapter needs anchors, rows known on both sides: it got none")
+        s, t, w = anchor_arrays(source, target, weight, who="RidgeAdapter")
         with one_blas_thread():
             self._learn(s, t, w, context or AnchorContext())
         return self
 
     def _learn(self, s: Rows, t: Rows, w: Array, context: AnchorContext) -> None:
-        d = t.shape[1]
-        metric = np.eye(d) if context.other_factors is None else _gram(context.other_factors)
+        metric = score_metric(context, t.shape[1])
         self.normalize_, problem = self._choose_problem(s, t, w, metric)
         self.ridge_ = min(self._ridges(), key=problem.gcv)
         n, self.source_mean_, anchor_mean = problem.count, problem.source_mean, problem.target_mean
@@ -293,14 +290,3 @@ def _some(weight: Array) -> slice:
     step = -(-len(weight) // COMPARED)
     some = slice(None, None, step)
     return some if step > 1 and weight[some].any() else slice(None)
-
-
-def _gram(factors: NDArray[Any]) -> Array:
-    gram = np.zeros((factors.shape[1], factors.shape[1]))
-
-    def work(start: int, stop: int) -> Array:
-        rows = np.asarray(factors[start:stop], np.float64)
-        return rows.T @ rows
-
-    run_blocks(work, len(factors), block=BLOCK, collect=lambda part: np.add(gram, part, out=gram))
-    return gram

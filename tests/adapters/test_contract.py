@@ -87,7 +87,7 @@ def test_an_adapter_can_be_made_again_from_its_settings_which_are_plain_values(n
 
 
 def test_an_unknown_name_is_told_with_those_there_are():
-    with pytest.raises(ValueError, match="unknown adapter 'magic': known are mean, ridge"):
+    with pytest.raises(ValueError, match=r"unknown adapter 'magic': known are .*mean.*ridge"):
         named("magic")
 
 
@@ -202,16 +202,12 @@ class TestWeights:
 
 
 class TestFewAnchors:
-    @pytest.mark.parametrize("n", [1, 2, 3])
+    @pytest.mark.parametrize("n", [2, 3])
     @pytest.mark.parametrize("told", [False, True])
     def test_fewer_than_factors_are_enough(self, name, new, n, told):
         context = whole_context(n) if told else None
         adapter = named(name).fit(*draw(n), context=context)
         assert_proper(adapter.predict(new), NEW)
-
-    def test_anchors_that_are_all_alike_are_enough(self, name, new):
-        source, target = (np.tile(array[:1], (6, 1)) for array in draw())
-        assert_proper(named(name).fit(source, target).predict(new), NEW)
 
     def test_rows_of_zeros_are_taken(self, name, anchors):
         source, target = (array.copy() for array in anchors)
@@ -219,14 +215,52 @@ class TestFewAnchors:
         target[2:5] = 0
         assert_proper(named(name).fit(source, target).predict(np.zeros((2, D_SOURCE))), 2)
 
-    def test_none_are_an_error_or_enough_as_the_adapter_says(self, name, new):
-        nobody = np.empty((0, D_SOURCE)), np.empty((0, D_TARGET))
+    @pytest.mark.parametrize("n", [0, 1])
+    def test_fewer_than_two_are_an_error_or_enough_as_the_adapter_says(self, name, new, n):
+        few = tuple(array[:n] for array in draw())
         adapter = named(name)
         if getattr(adapter, "needs_anchors", True):
-            with pytest.raises(AnchorError, match="needs anchors"):
-                adapter.fit(*nobody, context=whole_context(0))
+            with pytest.raises(AnchorError, match=f"needs at least 2 anchors, .* it got {n}"):
+                adapter.fit(*few, context=whole_context(n))
         else:
-            assert_proper(adapter.fit(*nobody, context=whole_context(0)).predict(new), NEW)
+            assert_proper(adapter.fit(*few, context=whole_context(n)).predict(new), NEW)
+
+    def test_an_anchor_without_weight_is_none(self, name, anchors):
+        if not getattr(named(name), "needs_anchors", True):
+            pytest.skip("needs no anchors")
+        weight = np.zeros(N)
+        weight[3] = 2
+        with pytest.raises(AnchorError, match=r"needs at least 2 anchors, .* it got 1"):
+            named(name).fit(*anchors, weight=weight)
+
+
+class TestColumnsThatSayNothing:
+    """An adapter that learns from source columns refuses those that would leave its map open."""
+
+    def test_constant_ones(self, name, anchors):
+        if not getattr(named(name), "needs_anchors", True):
+            pytest.skip("does not read source columns")
+        source, target = anchors
+        source[:, 2] = 1.5
+        message = "1 of 7 source columns are constant over the anchors, the first is column 2"
+        with pytest.raises(AnchorError, match=message):
+            named(name).fit(source, target)
+
+    def test_anchors_that_are_all_alike(self, name):
+        if not getattr(named(name), "needs_anchors", True):
+            pytest.skip("does not read source columns")
+        source, target = (np.tile(array[:1], (6, 1)) for array in draw())
+        with pytest.raises(AnchorError, match="7 of 7 source columns are constant"):
+            named(name).fit(source, target)
+
+    @pytest.mark.parametrize("kind", [np.float32, np.float64])
+    def test_collinear_ones(self, name, anchors, kind):
+        if not getattr(named(name), "needs_anchors", True):
+            pytest.skip("does not read source columns")
+        source, target = (array.astype(kind) for array in anchors)
+        source[:, 6] = source[:, 0] - 2 * source[:, 3]
+        with pytest.raises(AnchorError, match="the 7 source columns are collinear"):
+            named(name).fit(source, target)
 
 
 class TestContext:
