@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 __all__ = [
     "ColdstartError",
     "Factors",
+    "Features",
     "Interactions",
     "Prior",
     "PriorALS",
@@ -22,6 +23,7 @@ __all__ = [
 _HOMES = {
     "ColdstartError": "coldstart.errors",
     "Factors": "coldstart.factors",
+    "Features": "coldstart.features",
     "Interactions": "coldstart.interactions",
     "Prior": "coldstart.prior",
     "PriorALS": "coldstart.als",
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from coldstart.errors import ColdstartError
     from coldstart.evaluation import evaluate
     from coldstart.factors import Factors
+    from coldstart.features import Features
     from coldstart.interactions import Interactions
     from coldstart.prior import Prior
     from coldstart.warmstart import WarmStart

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from coldstart.errors import DataError
 from coldstart.vocabulary import as_ids
 
-__all__ = ["check_columns", "ids", "numbers", "opened", "times"]
+__all__ = ["check_columns", "ids", "numbers", "opened", "texts", "times"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
@@ -33,7 +33,7 @@ def opened(frame: Any, columns: Iterable[str | None]) -> nw.DataFrame[Any]:
         ) from None
     check_columns(table.columns, columns)
     if len(table) == 0:
-        raise DataError("the table has no rows: there must be at least one interaction")
+        raise DataError("the table has no rows: there must be at least one")
     return table
 
 
@@ -58,13 +58,23 @@ def ids(table: nw.DataFrame[Any], name: str) -> NDArray[Any]:
         raise DataError(f"column {name!r}: {error}") from None
 
 
-def numbers(table: nw.DataFrame[Any], name: str) -> NDArray[np.float32]:
-    """Read numbers (n,), NaN where the table has none."""
+def numbers(table: nw.DataFrame[Any], name: str, what: str = "weights") -> NDArray[np.float32]:
+    """Read numbers (n,), NaN where the table has none; `what` they are is for the message."""
     column = table[name]
     if not column.dtype.is_numeric() and column.dtype != nw.Boolean:
-        raise DataError(f"column {name!r} holds {column.dtype}, but weights must be numbers")
+        raise DataError(f"column {name!r} holds {column.dtype}, but {what} must be numbers")
     with np.errstate(over="ignore"):
         return column.cast(nw.Float64).to_numpy().astype(np.float32)
+
+
+def texts(table: nw.DataFrame[Any], name: str) -> list[str]:
+    """Read texts (n,); what is no text is written out, and nothing is an empty one."""
+    column = table[name]
+    nothing = column.is_null().to_list()
+    return [
+        "" if null or value != value else str(value)
+        for null, value in zip(nothing, column.to_list(), strict=True)
+    ]
 
 
 def times(table: nw.DataFrame[Any], name: str) -> NDArray[np.int64]:

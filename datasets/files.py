@@ -1,22 +1,24 @@
-"""Interaction logs in CSV, TSV and Parquet files."""
+"""Interaction logs and features in CSV, TSV and Parquet files."""
 
 from __future__ import annotations
 
 import gzip
 import os
 import zlib
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coldstart.errors import DataError
+from coldstart.features import Features
 from coldstart.frames import check_columns
 from coldstart.interactions import Interactions
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["read_interactions", "read_table"]
+__all__ = ["read_features", "read_interactions", "read_table"]
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
@@ -75,14 +77,49 @@ def read_interactions(
     file, name = _located(path)
     wanted = [user, item, weight, timestamp, domain if name is not None else None]
     try:
-        frame = read_table(file, wanted, separator)
-        if name is not None:
-            frame = _one_domain(frame, domain, name)
+        frame = _one_domain(read_table(file, wanted, separator), domain, name)
         if timestamp is None and _has_values(frame, "timestamp"):
             timestamp = "timestamp"
         if weight is not None:
             frame = _with_numbers(frame, weight)
         return Interactions.from_frame(frame, user, item, weight, timestamp)
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from None
+
+
+def read_features(
+    path: str | os.PathLike[str],
+    *,
+    id: str = "item",  # noqa: A002 - the word of `Features.from_frame`
+    text: Sequence[str] = (),
+    categories: Sequence[str] = (),
+    numbers: Sequence[str] = (),
+    split: str | None = "|",
+    domain: str = "domain",
+    separator: str | None = None,
+) -> Features:
+    r"""Read features from a file with one row per id, or per id of one domain.
+
+    Path, `domain` and `separator` are those of `read_interactions`, the others those of
+    `Features.from_frame`.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> file = pathlib.Path(tempfile.mkdtemp(), "items.csv")
+    >>> _ = file.write_text("item,title,kind\na,Green tea,drink\nb,Black tea,drink|new\n")
+    >>> read_features(file, text=["title"], categories=["kind"])
+    Features(2 ids x 3 columns, sparse)
+    """
+    file, name = _located(path)
+    wanted = [id, *text, *categories, *numbers, domain if name is not None else None]
+    try:
+        frame = _one_domain(read_table(file, wanted, separator), domain, name)
+        for column in numbers:
+            frame = _with_numbers(frame, column)
+        return Features.from_frame(
+            frame, id=id, text=text, categories=categories, numbers=numbers, split=split
+        )
     except DataError as error:
         raise DataError(f"{file}: {error}") from None
 
@@ -174,9 +211,11 @@ def _check_text(raw: bytes) -> None:
         raise DataError(f"line {line} is not UTF-8: save the file in that encoding") from None
 
 
-def _one_domain(frame: pl.DataFrame, column: str, name: str) -> pl.DataFrame:
+def _one_domain(frame: pl.DataFrame, column: str, name: str | None) -> pl.DataFrame:
     import polars as pl
 
+    if name is None:
+        return frame
     names = frame[column].cast(pl.String)
     part = frame.filter(names == name)
     if part.is_empty():

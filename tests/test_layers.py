@@ -23,7 +23,7 @@ FOLDERS = {
 # A module imports from its own layer, without going round in a circle, and from those above it.
 # A folder is one word here, and stands for every module in it.
 LAYERS = {
-    "values": "errors threads vocabulary frames interactions factors prior",
+    "values": "errors threads vocabulary frames interactions factors features prior",
     "data": "datasets",
     "factor models": "kernels basis equations covariance rows als popularity ranking",
     "adapters": "adapters",
