@@ -7,11 +7,21 @@ from collections.abc import Callable
 from .base import Adapter, AnchorContext
 from .baselines import MeanAdapter
 from .linear import RidgeAdapter
+from .neighbour import NeighbourAdapter
 
-__all__ = ["ADAPTERS", "Adapter", "AnchorContext", "MeanAdapter", "RidgeAdapter", "named"]
+__all__ = [
+    "ADAPTERS",
+    "Adapter",
+    "AnchorContext",
+    "MeanAdapter",
+    "NeighbourAdapter",
+    "RidgeAdapter",
+    "named",
+]
 
 ADAPTERS: dict[str, Callable[..., Adapter]] = {
     "mean": MeanAdapter,
+    "neighbour": NeighbourAdapter,
     "ridge": RidgeAdapter,
 }
 """Adapters by the name that evaluations and saved models use."""
