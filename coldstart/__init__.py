@@ -17,6 +17,7 @@ __all__ = [
     "PriorALS",
     "WarmStart",
     "__version__",
+    "diagnose",
     "evaluate",
 ]
 
@@ -28,11 +29,13 @@ _HOMES = {
     "Prior": "coldstart.prior",
     "PriorALS": "coldstart.als",
     "WarmStart": "coldstart.warmstart",
+    "diagnose": "coldstart.diagnosis",
     "evaluate": "coldstart.evaluation",
 }
 
 if TYPE_CHECKING:
     from coldstart.als import PriorALS
+    from coldstart.diagnosis import diagnose
     from coldstart.errors import ColdstartError
     from coldstart.evaluation import evaluate
     from coldstart.factors import Factors

@@ -1,4 +1,4 @@
-"""The command line: ``coldstart evaluate``, ``benchmark``, ``fit`` and ``recommend``.
+"""The command line: ``coldstart evaluate``, ``diagnose``, ``benchmark``, ``fit``, ``recommend``.
 
 Results go to stdout, progress and notes to stderr. The exit code is 0 when a command did its work,
 1 when data or files made it fail, 2 for wrong usage and 130 when it was interrupted; the reason is
@@ -8,6 +8,7 @@ quick.
 
 from __future__ import annotations
 
+import json
 import sys
 import traceback
 from collections.abc import Sequence
@@ -143,6 +144,43 @@ def evaluate(
         files = {"source": source, "target": target}
         path = replace(results, config={**results.config, "files": files}).save(out)
         _tell(f"wrote {path}")
+
+
+@app.command()
+def diagnose(
+    source: Annotated[str | None, _SOURCE] = None,
+    target: Annotated[str | None, _TARGET] = None,
+    side: Annotated[Side, _SIDE] = "users",
+    factors: Annotated[int, _FACTORS] = 64,
+    seed: Annotated[int, _SEED] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    user: Annotated[str, _USER] = "user",
+    item: Annotated[str, _ITEM] = "item",
+    weight: Annotated[str | None, _WEIGHT] = None,
+    timestamp: Annotated[str | None, _TIMESTAMP] = None,
+    domain: Annotated[str, _DOMAIN] = "domain",
+    threads: Annotated[int, _THREADS] = 0,
+    _debug: Annotated[bool, _DEBUG] = False,
+) -> None:
+    """Say whether crossing is likely to pay, before anything is fitted for good.
+
+    The verdict is that of held-out people. Beside it: who is in both catalogs and how they differ
+    from the rest, how embeddings hang together, and what is listed twice. Without --source and
+    --target the catalogs are synthetic.
+    """
+    _check_pair(source, target)
+
+    from coldstart.diagnosis import diagnose as examine
+
+    found = examine(
+        *_Columns(user, item, weight, timestamp, domain).read_or_draw(source, target, seed),
+        side=side,
+        factors=factors,
+        rng=seed,
+        num_threads=threads,
+        show_progress=sys.stderr.isatty(),
+    )
+    typer.echo(json.dumps(found.to_json(), indent=1) if as_json else str(found))
 
 
 @app.command()

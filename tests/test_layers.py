@@ -29,7 +29,8 @@ LAYERS = {
     "adapters": "adapters",
     "transfer": "anchors metrics statistics heldout strength transfer",
     "front door": "artefact serving saved transfer_report warmstart",
-    "measuring": "machine protocols arms results evaluation race catchup",
+    "measuring": "machine protocols arms results evaluation race catchup agreement evidence overlap "
+    "shift similarity twins verdict diagnosis",
     "wiring": "tables lists cli __main__ __init__",
 }
 # Factor models stand below the data and know nothing of how catalogs are read all the same.
