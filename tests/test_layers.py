@@ -27,7 +27,7 @@ LAYERS = {
     "data": "datasets",
     "factor models": "kernels basis equations covariance rows als popularity ranking",
     "adapters": "adapters",
-    "transfer": "anchors metrics statistics heldout strength transfer",
+    "transfer": "anchors metrics statistics heldout strength transfer refine refine_choice",
     "front door": "artefact serving saved transfer_report warmstart",
     "measuring": "machine protocols arms results evaluation race catchup agreement evidence overlap "
     "shift similarity twins verdict diagnosis",
