@@ -15,7 +15,7 @@ from scipy.special import ndtr, ndtri
 
 from coldstart.threads import one_blas_thread
 
-__all__ = ["bootstrap_interval", "holm", "sign_flip_p"]
+__all__ = ["bootstrap_interval", "holm", "resampled_means", "sign_flip_p"]
 
 Rng = int | np.random.Generator | None
 
@@ -77,7 +77,7 @@ def bootstrap_interval(
     low[usable] = high[usable] = values[:, usable].mean(axis=0)
     varying = usable[np.ptp(values[:, usable], axis=0) > 0]
     values = values[:, varying]
-    means = _resampled_means(values, resamples, np.random.default_rng(rng))
+    means = resampled_means(values, resamples, np.random.default_rng(rng))
     low[varying], high[varying] = _bca_limits(values, means, confidence)
     return low, high
 
@@ -163,7 +163,7 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
     return adjusted
 
 
-def _resampled_means(
+def resampled_means(
     values: NDArray[np.float64], resamples: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Column means of `resamples` draws of the people with replacement, (resamples, n_columns)."""

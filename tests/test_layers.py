@@ -25,12 +25,12 @@ FOLDERS = {
 LAYERS = {
     "values": "errors threads vocabulary frames interactions factors features prior",
     "data": "datasets",
-    "factor models": "kernels basis equations covariance rows als popularity ranking",
+    "factor models": "kernels basis equations covariance rows evidence als popularity ranking",
     "adapters": "adapters",
-    "transfer": "anchors metrics statistics heldout strength transfer refine refine_choice",
+    "transfer": "anchors metrics statistics heldout strength decision gate transfer refine refine_choice",
     "front door": "artefact serving saved transfer_report warmstart",
     "measuring": "machine protocols arms results evaluation race catchup agreement evidence overlap "
-    "shift similarity twins verdict diagnosis",
+    "shift similarity twins verdict diagnosis_report diagnosis",
     "wiring": "tables lists cli __main__ __init__",
 }
 # Factor models stand below the data and know nothing of how catalogs are read all the same.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, permutation_test, skew
 
-from coldstart.statistics import _resampled_means, bootstrap_interval, holm, sign_flip_p
+from coldstart.statistics import bootstrap_interval, holm, resampled_means, sign_flip_p
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_interval_equals_bca_of_scipy_on_the_same_resamples(rng, n_people, confi
         ]
     )
     interval = bootstrap_interval(values, confidence=confidence, resamples=3000, rng=1)
-    means = _resampled_means(values, 3000, np.random.default_rng(1))
+    means = resampled_means(values, 3000, np.random.default_rng(1))
     expected = bootstrap(
         (values,),
         np.mean,
@@ -52,7 +52,7 @@ def test_interval_equals_bca_of_scipy_on_the_same_resamples(rng, n_people, confi
 
 def test_resampled_means_scatter_like_the_mean_and_skew_like_it(rng):
     values = rng.exponential(size=(25, 2))
-    means = _resampled_means(values, 40_000, rng)
+    means = resampled_means(values, 40_000, rng)
     standard_error = values.std(axis=0) / np.sqrt(25)
     # 4 standard errors of the mean, the spread and the skewness of 40,000 nearly normal numbers
     np.testing.assert_array_less(
