@@ -8,6 +8,7 @@ from .base import Adapter, AnchorContext
 from .baselines import MeanAdapter
 from .linear import RidgeAdapter
 from .neighbour import NeighbourAdapter
+from .task import TaskAdapter
 
 __all__ = [
     "ADAPTERS",
@@ -16,6 +17,7 @@ __all__ = [
     "MeanAdapter",
     "NeighbourAdapter",
     "RidgeAdapter",
+    "TaskAdapter",
     "named",
 ]
 
@@ -23,6 +25,7 @@ ADAPTERS: dict[str, Callable[..., Adapter]] = {
     "mean": MeanAdapter,
     "neighbour": NeighbourAdapter,
     "ridge": RidgeAdapter,
+    "task": TaskAdapter,
 }
 """Adapters by the name that evaluations and saved models use."""
 
