@@ -25,6 +25,7 @@ from .base import (
     score_metric,
     sphere,
 )
+from .spread import shapes, shrunk
 
 __all__ = ["RidgeAdapter"]
 
@@ -43,13 +44,16 @@ class RidgeAdapter:
     ``rho`` the ridge, ::
 
         V = (S'DS + rho I)^-1,   W = V S'DT,   b = (n0 m0 + sum_u w_u t_u) / (n0 + n)
-        Psi = s^2 I + (T - b - SW)'D(T - b - SW) + rho W'W + n0 (b - m0)(b - m0)'
-        x | s ~ N(b + W'(s - s0), (1 + 1/(n0 + n) + (s - s0)'V(s - s0)) Psi / (n + 1))
+        Psi = k P + (T - b - SW)'D(T - b - SW) + rho W'W + n0 (b - m0)(b - m0)'
+        x | s ~ N(b + W'(s - s0), (1 + 1/(n0 + n) + (s - s0)'V(s - s0)) Psi / (n + k))
 
     where m0 is the mean over *all* target rows (from the context, else the anchors' own) and counts
     as n0 anchors, so that few anchors cannot move the intercept far, and many can. The prior on the
-    residuals is proper (nu0 = d + 2, Psi0 = s^2 I): everything is defined for fewer anchors than
-    dimensions.
+    residuals is proper (nu0 = d + 1 + k, Psi0 = k P): everything is defined for fewer anchors than
+    dimensions. P is a sphere or has the shape of the covariance of all target rows, with the
+    average variance of the residuals; shape and k are those with the largest evidence (`shrunk` in
+    `adapters.spread`). With k = 1 whatever the data, the ellipsoids of 95% around 64 dimensions
+    known from 30 anchors held one person in a hundred.
 
     All of it follows from the moments S'DS, S'DT and T'DT, which are added up in blocks of rows:
     single precision is read as it is, and beyond the inputs memory is that of a few (d, d)
@@ -74,6 +78,7 @@ class RidgeAdapter:
     ridge_ : float
     normalize_ : bool
     residual_covariance_ : array (d_target, d_target)
+    shape_anchors_ : float, k
     n_anchors_ : float, the sum of the weights
 
     References
@@ -163,8 +168,9 @@ class RidgeAdapter:
         psi += problem.rho(self.ridge_) * self.coef_.T @ self.coef_
         if context.target_covariance is not None:
             psi += n * context.target_covariance
-        psi += sphere(problem.target_scatter / n)
-        self.residual_covariance_ = psi / (n + 1)
+        d = len(psi)
+        size = (sphere(problem.target_scatter / n)[0, 0] + np.trace(psi)) / (n * d + 1)
+        self.residual_covariance_, self.shape_anchors_ = shrunk(psi, n, shapes(size, d, context))
 
     def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
         """The predictive distribution for `source` (m, d_source): a mean per row, in the precision

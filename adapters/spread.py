@@ -4,21 +4,25 @@ activity of a row.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigvalsh
+from scipy.special import multigammaln
 
 from coldstart.prior import Prior
 
 from .base import AnchorContext, Array, Rows, folds_of, sphere
 
-__all__ = ["Spread", "activity", "out_of_fold"]
+__all__ = ["WORTH", "Spread", "activity", "out_of_fold", "shapes", "shrunk"]
 
 FOLDS = 5
+WORTH = tuple(np.logspace(0, 4, 33))  # anchors that the shape a covariance is shrunk to is worth
 SHRUNK = 16.0  # anchors that a slope of 0 is worth
+_ROUND = 0.01  # share of a sphere in the covariance of all rows, which may be singular
 WIDEST = 2.0  # predictions are scaled within exp(+-WIDEST), activity is no oracle
 
 
@@ -51,20 +55,21 @@ class Spread:
     ) -> Spread:
         """Learn from `residuals` (n, d) of predictions that did not see their own row.
 
-        The covariance is shrunk toward `proper` (d, d), a sphere of the residuals' own variance by
-        default, by d + 2 degrees of freedom with the mean at it: it is defined for any number of
+        The covariance is `shrunk` toward `proper` (d, d), by default a sphere of the residuals' own
+        variance or the shape of the covariance of all target rows: it is defined for any number of
         anchors. Posterior covariances of the target rows, where the context brings them, are added.
         """
         context = context or AnchorContext()
-        n = weight.sum()
+        n = float(weight.sum())
         slope, level = _growth(residuals, weight, activity(source, context))
-        size = np.exp(-slope * (np.log(activity(source, context)) - level))
-        scatter = (residuals.T * (weight * size)) @ residuals
-        proper = sphere(scatter / n) if proper is None else proper
-        covariance = (proper + scatter) / (n + 1)
+        grown = np.exp(slope * (np.log(activity(source, context)) - level))
+        scatter = (residuals.T * (weight / grown)) @ residuals
+        size = sphere(scatter / n)[0, 0]
+        known = shapes(size, len(scatter), context) if proper is None else [proper]
+        covariance, _ = shrunk(scatter, n, known)
         if context.target_covariance is not None:
             covariance = covariance + np.asarray(context.target_covariance, np.float64)
-        return cls((covariance + covariance.T) / 2, slope, level)
+        return cls(covariance, slope, level)
 
     def scale(self, source: Rows, context: AnchorContext | None) -> Array:
         """Factor (m,) on the covariance for rows of the source, by their activity."""
@@ -85,6 +90,65 @@ class Spread:
         precision = 1 / (self.scale(source, context) * (1 + leverage))
         shared = np.linalg.inv(self.covariance)
         return Prior(mean, precision, shared=(shared + shared.T) / 2, origin=origin)
+
+
+def shapes(size: float, width: int, context: AnchorContext | None) -> list[Array]:
+    """What a covariance (width, width) of average variance `size` may look like before residuals
+    are seen: a sphere, or the covariance of all target rows, where the context brings it.
+    """
+    ball = size * np.eye(width)
+    known = None if context is None else context.covariance
+    if known is None or not np.trace(known) > 0:
+        return [ball]
+    shape = np.asarray(known, np.float64) * (size * width / np.trace(known))
+    return [ball, (1 - _ROUND) * (shape + shape.T) / 2 + _ROUND * ball]
+
+
+def shrunk(scatter: Array, count: float, shapes: Sequence[Array]) -> tuple[Array, float]:
+    """Covariance of residuals with ``scatter = sum_u w_u r_u r_u'`` over `count` anchors, shrunk
+    toward one of the `shapes`; and how many anchors that is worth.
+
+    With ``r_u ~ N(0, Psi)`` and ``Psi ~ IW(k + d + 1, k P)``, whose mean is the shape P, ::
+
+        E[Psi | r] = (k P + scatter) / (k + n)
+
+    The worth k, one of `WORTH`, and the shape are those with the largest evidence, up to a constant
+    ::
+
+        log p(r | k, P) = (d nu/2) log k - (n/2) log|P| - ((nu + n)/2) log|k I + P^-1 scatter|
+                          + log Gamma_d((nu + n)/2) - log Gamma_d(nu/2),   nu = k + d + 1
+
+    As few residuals as dimensions have a covariance whose inverse is far too large. One that is
+    nearly a sphere is told from that; one that is not keeps its shape once there are the anchors to
+    show it.
+
+    Parameters
+    ----------
+    scatter : array (d, d)
+    count : float
+        n, the sum of the weights.
+    shapes : list of array (d, d), positive definite
+
+    References
+    ----------
+    Chen (1979), Bayesian Inference for a Normal Dispersion Matrix and Its Application to Stochastic
+    Multiple Regression Analysis.
+    """
+    found = [(*_worth(scatter, count, shape), shape) for shape in shapes]
+    _, worth, shape = max(found, key=lambda one: one[0])
+    covariance = (worth * shape + scatter) / (worth + count)
+    return (covariance + covariance.T) / 2, worth
+
+
+def _worth(scatter: Array, count: float, shape: Array) -> tuple[float, float]:
+    """The largest evidence for a shape, and the worth k that has it."""
+    d, nu = len(scatter), np.array(WORTH) + len(scatter) + 1
+    sizes = np.maximum(eigvalsh(scatter, shape), 0.0)
+    log_det = np.log(np.add.outer(WORTH, sizes)).sum(axis=1)
+    evidence = nu * d * np.log(WORTH) - count * np.linalg.slogdet(shape)[1] - (nu + count) * log_det
+    evidence = evidence / 2 + multigammaln((nu + count) / 2, d) - multigammaln(nu / 2, d)
+    best = int(np.argmax(evidence))
+    return float(evidence[best]), float(WORTH[best])
 
 
 def activity(source: Rows, context: AnchorContext | None) -> Array:
