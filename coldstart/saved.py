@@ -15,8 +15,8 @@ from coldstart.adapters import ADAPTERS
 from coldstart.als import PriorALS
 from coldstart.errors import ArtefactError
 from coldstart.prior import Prior
-from coldstart.serving import Belief
-from coldstart.strength import Strength
+from coldstart.serving import Belief, Extras
+from coldstart.strength import Fallback, Strength
 from coldstart.vocabulary import Vocabulary
 
 __all__ = ["Fitted", "adapter_from", "adapter_to_json", "damage_told"]
@@ -36,16 +36,18 @@ class Fitted:
     ids : (Vocabulary, Vocabulary)
         Of the mapped side, target ids first, and of the other side.
     trained : csr_matrix (n_target_rows, n_columns)
+    extras : Extras
     """
 
     model: PriorALS
     belief: Belief
     ids: tuple[Vocabulary, Vocabulary]
     trained: sp.csr_matrix
+    extras: Extras
 
     def to_parts(self) -> tuple[Arrays, dict[str, Any]]:
         """Arrays, and plain values that name the rest."""
-        prior = self.belief.prior
+        prior, nulls = self.belief.prior, self.belief.nulls
         arrays = {
             "mapped_ids": self.ids[0].ids,
             "other_ids": self.ids[1].ids,
@@ -56,6 +58,8 @@ class Fitted:
             "seen_data": self.trained.data,
             "mapped": self.belief.mapped,
             **{f"prior_{name}": getattr(prior, name) for name in _PRIOR},
+            **{f"nulls_{name}": getattr(nulls, name) for name in _PRIOR},
+            **{f"extra_{name}": getattr(self.extras, name) for name in _EXTRAS},
         }
         settings = _plain(self.model.get_params())
         if not isinstance(settings["rng"], int):
@@ -63,7 +67,9 @@ class Fitted:
         values = {
             "model": settings,
             "strength": self.belief.strength.to_json(),
-            "null": self.belief.null.to_json(),
+            "open": list(self.belief.open),
+            "fallback": self.belief.fallback.to_json(),
+            "unknown": self.belief.unknown.to_json(),
         }
         return {name: array for name, array in arrays.items() if array is not None}, values
 
@@ -73,11 +79,16 @@ class Fitted:
         ids = Vocabulary(arrays["mapped_ids"]), Vocabulary(arrays["other_ids"])
         rows, columns = arrays["mapped_factors"], arrays["other_factors"]
         belief = Belief(
-            _prior(arrays),
+            _prior(arrays, "prior"),
             arrays["mapped"],
+            _prior(arrays, "nulls"),
             Strength.from_json(values["strength"]),
-            Strength.from_json(values["null"]),
+            tuple(map(bool, values["open"])),
+            Fallback.from_json(values["fallback"]),
+            Fallback.from_json(values["unknown"]),
         )
+        if len(belief.open) != len(belief.strength.shots):
+            raise ValueError("the gate does not fit the strength")
         n = len(ids[0]) + 1
         if not (len(rows) < n == len(belief.prior) == len(belief.mapped)):
             raise ValueError(f"{n - 1} ids do not fit the factors or the priors")
@@ -85,20 +96,24 @@ class Fitted:
         trained = sp.csr_matrix(seen, shape=(len(rows), len(ids[1])))
         trained.check_format()
         model = PriorALS(**values["model"])
-        prior = belief.at(np.arange(len(rows)), np.diff(trained.indptr))
+        prior = belief.pulled(np.arange(len(rows)), np.diff(trained.indptr))
         model.restore(rows, columns, prior, belief.strength.regularization)
         if len(columns) != len(ids[1]):
             raise ValueError(f"{len(ids[1])} ids do not fit {len(columns)} rows of factors")
-        return cls(model, belief, ids, trained)
+        extras = Extras(*(arrays[f"extra_{name}"] for name in _EXTRAS))
+        if len(extras.rows) != n or len(extras.columns) != len(columns):
+            raise ValueError(f"{len(extras.rows)} rows of the row map do not fit {n - 1} ids")
+        return cls(model, belief, ids, trained, extras)
 
 
 _PRIOR = ("mean", "precision", "shared", "origin")
+_EXTRAS = ("rows", "columns", "popularity")
 
 
-def _prior(arrays: Arrays) -> Prior:
-    mean, precision, shared, origin = (arrays.get(f"prior_{name}") for name in _PRIOR)
+def _prior(arrays: Arrays, kind: str) -> Prior:
+    mean, precision, shared, origin = (arrays.get(f"{kind}_{name}") for name in _PRIOR)
     if mean is None or precision is None:
-        raise KeyError("prior_mean or prior_precision")
+        raise KeyError(f"{kind}_mean or {kind}_precision")
     return Prior(mean, precision, shared=shared, origin=origin)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -14,11 +15,12 @@ from coldstart.als import PriorALS
 from coldstart.errors import UnknownIdError
 from coldstart.prior import Prior
 from coldstart.ranking import recommend_rows, top_n
+from coldstart.rowmap import blended, spread_of
 from coldstart.rows import gram_matrix, solve_rows
-from coldstart.strength import Strength
+from coldstart.strength import Counts, Fallback, NullArm, Strength
 from coldstart.vocabulary import Vocabulary, as_ids
 
-__all__ = ["Belief", "Missing", "Served", "Side", "answer"]
+__all__ = ["Belief", "Extras", "Missing", "Served", "Side", "answer", "solve_believed"]
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -32,17 +34,28 @@ class Belief:
     Parameters
     ----------
     prior : Prior of n + 1 rows
-        The last one is that of an unknown id.
+        What the source says of them; the last one is that of an unknown id.
     mapped : array (n + 1,) of bool
-        Whether the source says something of the row; elsewhere the prior is a mean.
-    strength : Strength of mapped rows
-    null : Strength of the others
+        Whether the source says anything of the row.
+    nulls : Prior of 2 rows
+        Around the mean of all rows and around that of the anchors, for everybody else.
+    strength : Strength
+        Of mapped rows.
+    open : tuple of bool, one per number of shots of `strength`
+        Whether mapped rows with so many interactions follow the source.
+    fallback : Fallback
+        What serves mapped rows where that is closed.
+    unknown : Fallback
+        What serves rows of which no source knows.
     """
 
     prior: Prior
     mapped: NDArray[np.bool_]
+    nulls: Prior
     strength: Strength
-    null: Strength
+    open: tuple[bool, ...]
+    fallback: Fallback
+    unknown: Fallback
 
     @classmethod
     def of_mean(cls, factors: Floats, regularization: float) -> Belief:
@@ -53,21 +66,68 @@ class Belief:
         rows = factors.astype(np.float64)
         mean = rows.mean(axis=0)
         covariance = n * np.cov(rows.T, bias=True) + np.eye(d) * (rows.var() or 1.0)
-        prior = Prior(
-            np.vstack([np.zeros((n, d), np.float32), mean.astype(np.float32)]),
-            np.append(np.zeros(n), 1.0),
-            shared=np.linalg.inv(np.reshape(covariance, (d, d)) / (n + 1)),
-            origin=mean,
-        )
+        shared = np.linalg.inv(np.reshape(covariance, (d, d)) / (n + 1))
+        nulls = Prior(np.stack([mean, mean]), shared=shared, origin=mean)
+        nothing = Prior(np.zeros((n + 1, d), np.float32), 0.0)
+        plain = Fallback((0,), (NullArm("plain", "all", 1.0, regularization),))
         strength = Strength(regularization=regularization)
-        return cls(prior, np.zeros(n + 1, bool), strength, strength)
+        return cls(nothing, np.zeros(n + 1, bool), nulls, strength, (True,), plain, plain)
 
-    def at(self, rows: Rows, counts: NDArray[np.integer]) -> Prior:
-        """The prior of some rows (-1: unknown ids) as it pulls rows with `counts` interactions."""
-        knobs = [s.knobs(counts) for s in (self.strength, self.null)]
-        mapped = self.mapped[rows]
-        centre, temper = (np.where(mapped, own, null) for own, null in zip(*knobs, strict=True))
+    def follows(self, rows: Rows, counts: Counts) -> NDArray[np.bool_]:
+        """Which rows (-1: unknown ids) with `counts` interactions follow the source."""
+        opened = np.asarray(self.open)[self.strength.bucket(counts)]
+        return self.mapped[rows] & opened
+
+    def arms(self, rows: Rows, counts: Counts) -> NDArray[np.object_]:
+        """The arm without a source (q,) of rows that do not follow it, None for those that do."""
+        chosen = np.full(len(rows), None, object)
+        follows = self.follows(rows, counts)
+        for fallback, who in (
+            (self.fallback, self.mapped[rows] & ~follows),
+            (self.unknown, ~self.mapped[rows]),
+        ):
+            arms = np.array([*fallback.arms, None], object)[:-1]
+            chosen[who] = arms[fallback.bucket(counts[who])]
+        return chosen
+
+    def pulled(self, rows: Rows, counts: Counts) -> Prior:
+        """The source's prior of some rows as it pulls rows with `counts` interactions; nothing is
+        known of those that do not follow it.
+        """
+        centre, temper = self.strength.knobs(counts)
+        temper = np.where(self.follows(rows, counts), temper, 0.0)
         return self.prior.take(rows).centre(centre).temper(temper)
+
+    def groups(self, rows: Rows, counts: Counts) -> Iterator[tuple[Rows, Prior | None, float]]:
+        """Positions of rows that are solved alike, their prior and their ridge."""
+        arms = self.arms(rows, counts)
+        mine = np.flatnonzero(arms == None)  # noqa: E711
+        if len(mine):
+            prior = self.pulled(rows[mine], counts[mine])
+            yield mine, prior, self.strength.regularization
+        for arm in dict.fromkeys(arm for arm in arms if arm is not None):
+            prior = None
+            if arm.kind != "plain":  # behind a list of what is popular stands a mean as well
+                prior = self.nulls.take([int(arm.whose == "anchors")]).temper(arm.temper)
+            yield np.flatnonzero(arms == arm), prior, arm.regularization
+
+
+@dataclass(frozen=True, eq=False)
+class Extras:
+    """What stands beside the factors in a score: a row map, and popularity.
+
+    Parameters
+    ----------
+    rows : array (n + 1, r)
+        Coordinates of the mapped side, zero where the source says nothing.
+    columns : array (m, r)
+    popularity : array (2, m)
+        Rows of each column, among all and among the anchors; (0, m) where no arm asks for it.
+    """
+
+    rows: Floats
+    columns: Floats
+    popularity: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,15 +163,14 @@ class Side:
         fresh = np.flatnonzero((np.diff(history.indptr) > 0) | (rows < 0))
         if fresh.size:
             merged = self.merged(rows[fresh], history[fresh])
-            counts = np.diff(merged.indptr)
-            out[fresh] = solve_rows(
+            out[fresh] = solve_believed(
+                self.belief,
+                rows[fresh],
                 merged,
                 other.factors,
                 alpha=self.alpha,
-                regularization=self.belief.strength.regularization,
-                prior=self.belief.at(rows[fresh], counts),
-                num_threads=num_threads,
                 gram=other.gram,
+                num_threads=num_threads,
             )
         return out
 
@@ -126,12 +185,43 @@ class Side:
         return sp.csr_matrix(stored.maximum(history)) if history.nnz else stored
 
 
+def solve_believed(
+    belief: Belief,
+    rows: Rows,
+    matrix: sp.csr_matrix,
+    other: Floats,
+    *,
+    alpha: float,
+    gram: NDArray[np.float64] | None = None,
+    num_threads: int,
+) -> Floats:
+    """Embeddings (q, d) of some rows with interactions `matrix` (q, m), each under its own prior or
+    arm.
+    """
+    out = np.zeros((len(rows), other.shape[1]), np.float32)
+    for where, prior, ridge in belief.groups(rows, np.diff(matrix.indptr)):
+        out[where] = solve_rows(
+            matrix[where],
+            other,
+            alpha=alpha,
+            regularization=ridge,
+            prior=prior,
+            num_threads=num_threads,
+            gram=gram,
+        )
+    return out
+
+
 @dataclass(frozen=True, eq=False)
 class Served:
-    """Both sides of a warm-started catalog, ready to answer."""
+    """Both sides of a warm-started catalog, ready to answer.
+
+    Scores are products of rows that may be wider than the factors: `extras` stand beside them.
+    """
 
     mapped: Side
     other: Side
+    extras: Extras
 
     @classmethod
     def of(
@@ -140,6 +230,7 @@ class Served:
         belief: Belief,
         ids: tuple[Vocabulary, Vocabulary],
         trained: sp.csr_matrix,
+        extras: Extras,
     ) -> Served:
         """Lay out the sides of a model whose rows are the mapped side and were trained on
         `trained`.
@@ -149,23 +240,71 @@ class Served:
         """
         n_rows, n_all = len(model.user_factors), len(ids[0])
         new = np.arange(n_rows, n_all)
-        added = belief.at(new, np.zeros(len(new), np.int64)).mean.astype(np.float32)
         indptr = np.append(trained.indptr, np.full(len(new), trained.nnz))
         seen = sp.csr_matrix(
             (trained.data, trained.indices, indptr), shape=(n_all, trained.shape[1])
         )
         rows, columns = model.user_factors, model.item_factors
+        added = solve_believed(
+            belief, new, seen[new], columns, alpha=model.alpha, num_threads=model.num_threads
+        )
         mapped = Side(
             ids[0], np.vstack([rows, added]), seen, gram_matrix(rows), belief, model.alpha
         )
         plain = Belief.of_mean(columns, model.regularization)
         other = Side(ids[1], columns, seen.T.tocsr(), gram_matrix(columns), plain, model.alpha)
-        return cls(mapped, other)
+        return cls(mapped, other, extras)
+
+    @cached_property
+    def _spreads(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return spread_of(self.other.factors), spread_of(self.extras.columns)
+
+    @cached_property
+    def _catalogs(self) -> tuple[Floats, Floats]:
+        """Both sides as they are ranked: mapped rows (n, D), the other side's (m, D)."""
+        everybody = np.arange(len(self.mapped.ids))
+        counts = np.diff(self.mapped.seen.indptr)
+        rows = self._widened(everybody, self.mapped.factors, counts)
+        extras = [self.extras.columns, self.extras.popularity.T]
+        return rows, np.hstack([self.other.factors, *extras])
+
+    def catalog(self, side: Side) -> Floats:
+        """The rows of one side as they are ranked."""
+        return self._catalogs[side is self.other]
+
+    def queries(
+        self, side: Side, rows: Rows, history: sp.csr_matrix, num_threads: int
+    ) -> Floats:
+        """Rows (q, D) whose products with the catalog of the other side are the scores of some
+        rows (-1: unknown ids) after their `history`.
+        """
+        opposite = self.other if side is self.mapped else self.mapped
+        embedded = side.embed(rows, history, opposite, num_threads)
+        if side is self.other:
+            extra = [self.extras.columns, self.extras.popularity.T * np.float32(0)]
+            known = np.where((rows >= 0)[:, None], np.hstack(extra)[rows], np.float32(0))
+            return np.hstack([embedded, known])
+        counts = np.diff(side.merged(rows, history).indptr)
+        wide = self._widened(rows, embedded, counts)
+        for place, arm in enumerate(side.belief.arms(rows, counts)):
+            if arm is not None and arm.kind == "popularity":
+                wide[place] = 0
+                wide[place, -1 if arm.whose == "anchors" else -2] = 1
+        return wide
+
+    def _widened(self, rows: Rows, embedded: Floats, counts: Counts) -> Floats:
+        """Mapped rows beside what the row map adds, and nothing of popularity."""
+        belief = self.mapped.belief
+        weight = np.asarray(belief.strength.blend)[belief.strength.bucket(counts)]
+        weight = np.where(belief.follows(rows, counts), weight, 0.0)
+        spread, added = self._spreads
+        wide = blended(embedded, spread, self.extras.rows[rows], added, weight)
+        return np.hstack([wide, np.zeros((len(rows), len(self.extras.popularity)), np.float32)])
 
 
 def answer(
+    served: Served,
     query: Side,
-    catalog: Side,
     ids: Iterable[Any],
     *,
     n: int,
@@ -173,7 +312,7 @@ def answer(
     missing: Missing,
     num_threads: int,
 ) -> tuple[NDArray[Any], Floats]:
-    """Best `n` of the catalog for every id of the query side: ids (len, n) and scores (len, n),
+    """Best `n` of the other side for every id of the query side: ids (len, n) and scores (len, n),
     best first.
 
     What an id has seen is left out. Short lists end in None and -inf.
@@ -182,6 +321,7 @@ def answer(
         raise ValueError(f'missing must be "raise" or "popular", got {missing!r}')
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
+    catalog = served.other if query is served.mapped else served.mapped
     asked = as_ids(ids).tolist()
     rows = query.ids.rows(asked, missing="mask")
     news = _history_matrix(asked, history or {}, catalog.ids, missing)
@@ -189,9 +329,14 @@ def answer(
     if missing == "raise" and unknown.any():
         wanted = [asked[place] for place in np.flatnonzero(unknown)]
         _raise_unknown(query.ids, wanted, "to serve them the most popular")
-    embedded = query.embed(rows, news, catalog, num_threads)
-    seen = query.merged(rows, news)
-    found, scores = recommend_rows(embedded, catalog.factors, n, seen=seen, num_threads=num_threads)
+    wanted_rows = served.queries(query, rows, news, num_threads)
+    found, scores = recommend_rows(
+        wanted_rows,
+        served.catalog(catalog),
+        n,
+        seen=query.merged(rows, news),
+        num_threads=num_threads,
+    )
     popularity = np.diff(catalog.seen.indptr).astype(np.float32)
     found[unknown], scores[unknown] = top_n(popularity[None], n)
     named = np.empty(len(catalog.ids) + 1, object)  # the last is None: -1, the padding

@@ -11,25 +11,21 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
-from coldstart.adapters.base import Adapter, AnchorContext, Tunable
+from coldstart.adapters.base import Adapter, AnchorContext, Tunable, sphere
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors
 from coldstart.factors import Factors
-from coldstart.heldout import hold_out
 from coldstart.interactions import Interactions
-from coldstart.popularity import counts
 from coldstart.prior import Prior
-from coldstart.strength import Fold, Search, search
 from coldstart.threads import one_blas_thread
 from coldstart.vocabulary import Vocabulary
 
 __all__ = [
     "Space",
     "candidates",
-    "choose",
     "fit_adapter",
+    "null_priors",
     "predict",
     "source_space",
     "target_space",
@@ -37,11 +33,7 @@ __all__ = [
 
 Floats = NDArray[np.float32]
 
-SHARE = 0.2  # of the eligible anchors, held out in one fold
-ENOUGH = 1000  # people to choose on, about: so many folds, at most MOST_FOLDS
-MOST_FOLDS = 5
-ACTIVE = 5  # interactions on both sides that make an anchor eligible
-FEWEST = 10  # eligible anchors below which nothing can be chosen
+VARIES = 1e-7  # variance of a direction that says something, as a share of the largest
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,15 +87,42 @@ def target_space(model: PriorALS, catalog: Interactions) -> Space:
 def source_space(source: Interactions | Factors, model: Any, *, show_progress: bool) -> Space:
     """Embed the rows of the source: with `model`, or as they come from elsewhere."""
     if isinstance(source, Factors):
-        return Space(source.users, source.user_factors, None, source.item_factors)
+        return Space(source.users, spanning(source.user_factors), None, source.item_factors)
     if isinstance(model, PriorALS):
         model.fit(source.user_items, show_progress=show_progress)
-        return target_space(model, source)
+        rows = spanning(model.fold_in(source.user_items))
+        return Space(source.users, rows, source.user_items, model.item_factors, model.alpha)
     model = copy.deepcopy(model)
     # other libraries want arrays that they could write to
     model.fit(source.user_items.copy(), show_progress=show_progress)
     rows, columns = (np.asarray(f, np.float32) for f in (model.user_factors, model.item_factors))
-    return Space(source.users, rows, source.user_items, columns)
+    return Space(source.users, spanning(rows), source.user_items, columns)
+
+
+def spanning(rows: Floats) -> Floats:
+    """The rows (n, d), or their coordinates along their principal directions where columns are
+    constant or combinations of each other, as those of a model with too many factors may be.
+    """
+    centred = rows.astype(np.float64)
+    centred -= centred.mean(axis=0) if len(rows) else 0.0
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    varies = values > VARIES * values[-1:]
+    if varies.all() or not varies.any():
+        return rows
+    along: Floats = (rows @ vectors[:, varies]).astype(np.float32)
+    return along
+
+
+def null_priors(space: Space, anchors: NDArray[np.int64]) -> Prior:
+    """Priors that know no source, two rows: the mean of all target rows, and that of the rows
+    `anchors`. Both have the covariance of all rows.
+    """
+    mean, covariance = space.moments
+    rows = space.rows[anchors].astype(np.float64)
+    means = np.stack([mean, rows.mean(axis=0) if len(rows) else mean])
+    n = int(space.active.sum())
+    proper = (n * covariance + sphere(covariance)) / (n + 1)
+    return Prior(means, shared=np.linalg.inv(proper), origin=mean)
 
 
 def candidates(adapter: Adapter) -> Sequence[Adapter]:
@@ -133,66 +152,3 @@ def predict(adapter: Adapter, source: Space, rows: NDArray[Any]) -> Prior:
     """What a fitted adapter says of some rows of the source."""
     matrix = None if source.matrix is None else source.matrix[rows]
     return adapter.predict(source.rows[rows], context=AnchorContext(source_rows=matrix))
-
-
-def choose(
-    options: Sequence[Adapter],
-    model: PriorALS,
-    source: Space,
-    target: Interactions,
-    anchors: Anchors,
-    *,
-    rng: np.random.Generator,
-    show_progress: bool,
-) -> Search | None:
-    """Hold anchors out and choose adapter and strength on them; None where there are too few to
-    hold out.
-    """
-    eligible = rng.permutation(_eligible(source, target, anchors))
-    if len(eligible) < FEWEST:
-        return None
-    size = max(int(SHARE * len(eligible)), 2)
-    groups = [eligible[begin : begin + size] for begin in range(0, len(eligible), size)]
-    count = min(MOST_FOLDS, max(1, ENOUGH // size))
-    folds = [
-        _fold(group, options, model, source, target, anchors, rng)
-        for group in tqdm(groups[:count], desc="held-out anchors", disable=not show_progress)
-    ]
-    with tqdm(desc="choosing the strength", disable=not show_progress) as bar:
-        return search(folds, num_threads=model.num_threads, tick=bar.update)
-
-
-def _eligible(source: Space, target: Interactions, anchors: Anchors) -> NDArray[np.int64]:
-    """Positions of anchors with enough interactions, or with two in the target where few have
-    enough.
-    """
-    in_target = np.diff(target.user_items.indptr)[anchors.target]
-    in_source = in_target if source.counts is None else source.counts[anchors.source]
-    eligible = np.flatnonzero((in_target >= ACTIVE) & (in_source >= ACTIVE))
-    return eligible if len(eligible) >= 2 * FEWEST else np.flatnonzero(in_target >= 2)
-
-
-def _fold(
-    held: NDArray[np.int64],
-    options: Sequence[Adapter],
-    model: PriorALS,
-    source: Space,
-    target: Interactions,
-    anchors: Anchors,
-    rng: np.random.Generator,
-) -> Fold:
-    """Everything about the target, fitted without the anchors at positions `held`."""
-    train, taken = hold_out(target, anchors.target[held], order="auto", rng=rng)
-    fitted = model.clone().fit(train.user_items, show_progress=False)
-    space = target_space(fitted, train)
-    rest = anchors.take(np.setdiff1d(np.arange(len(anchors)), held))
-    rest = Anchors(rest.source, train.users.rows(target.users.ids[rest.target]))
-    adapters = [fit_adapter(option, source, space, rest) for option in options]
-    rows = space.rows[rest.target].astype(np.float64)
-    return Fold(
-        model=fitted,
-        held=taken,
-        priors=[predict(adapter, source, anchors.source[held]) for adapter in adapters],
-        means={"all": space.moments[0], "anchors": rows.mean(axis=0)},
-        popularity=counts(train.user_items),
-    )

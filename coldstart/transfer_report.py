@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from coldstart.gate import Decision
 from coldstart.statistics import bootstrap_interval
-from coldstart.strength import Search, Strength
+from coldstart.strength import Fallback, Strength
+from coldstart.tuning import Found
 
 FEW_PEOPLE = 50  # held out, below which a choice is little more than chance
 
@@ -17,10 +19,10 @@ __all__ = ["Gain", "TransferReport"]
 
 @dataclass(frozen=True)
 class Gain:
-    """Mean NDCG@10 of `people` held-out people at so many shots, and its difference to the best arm
-    without a source.
+    """Mean quality of `people` held-out people at so many shots, and its difference to the best arm
+    without a source, with a 95% interval.
 
-    The strength was chosen on the same people, and so was that arm: the numbers flatter both.
+    Both sides were chosen on other held-out people.
     """
 
     shots: int
@@ -28,12 +30,13 @@ class Gain:
     warm: float
     baseline: float
     baseline_name: str
+    metric: str
     low: float
     high: float
 
     def __str__(self) -> str:
         return (
-            f"At {self.shots} shots: NDCG@10 {self.warm:.4f} against {self.baseline:.4f} without a "
+            f"At {self.shots} shots: {self.metric} {self.warm:.4f} against {self.baseline:.4f} without a "
             f"source ({self.baseline_name}), difference {self.warm - self.baseline:+.4f} "
             f"[{self.low:+.4f}, {self.high:+.4f}], {self.people} held-out"
         )
@@ -53,6 +56,8 @@ class TransferReport:
     moved: int
     strength: Strength
     gains: tuple[Gain, ...]
+    gate: Decision | None
+    fallback: Fallback
     warnings: tuple[str, ...]
 
     @classmethod
@@ -66,8 +71,10 @@ class TransferReport:
         anchors: int,
         moved: int,
         strength: Strength,
-        found: Search | None,
+        found: Found | None,
         chosen: bool,
+        gate: Decision | None,
+        fallback: Fallback,
     ) -> TransferReport:
         """Put the parts of a fit together; `chosen` says whether the strength was to be chosen."""
         warnings = []
@@ -76,9 +83,9 @@ class TransferReport:
                 f"{anchors} anchors are fewer than the {source[1]} source factors: "
                 "the map is mostly its prior"
             )
-        if found is not None and found.quality.shape[1] < FEW_PEOPLE:
+        if found is not None and found.people < FEW_PEOPLE:
             warnings.append(
-                f"only {found.quality.shape[1]} people were held out to choose the strength: "
+                f"only {found.people} people were held out to choose the strength: "
                 "it is a guess"
             )
         if chosen and found is None:
@@ -96,12 +103,15 @@ class TransferReport:
             moved=moved,
             strength=strength,
             gains=_gains(found) if found else (),
+            gate=gate,
+            fallback=fallback,
             warnings=tuple(warnings),
         )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, which `from_json` reads."""
-        return asdict(self)
+        gate = None if self.gate is None else self.gate.to_json()
+        return asdict(replace(self, gate=None)) | {"gate": gate}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> TransferReport:
@@ -109,6 +119,8 @@ class TransferReport:
         parts = {
             "strength": Strength.from_json(values["strength"]),
             "gains": tuple(Gain(**gain) for gain in values["gains"]),
+            "gate": None if values["gate"] is None else Decision.from_json(values["gate"]),
+            "fallback": Fallback.from_json(values["fallback"]),
             "warnings": tuple(values["warnings"]),
         }
         return cls(**{**values, **parts})
@@ -122,16 +134,23 @@ class TransferReport:
             *_pulls(self.strength),
             *(f"{gain} {self.side}." for gain in self.gains),
         ]
-        if self.gains:
-            lines.append("These people also chose the strength: expect a little less of new ones.")
+        if self.gate is not None:
+            lines += [
+                str(self.gate),
+                *(
+                    f"Closed from {k} interactions on: {arm}."
+                    for k, arm in zip(self.fallback.shots, self.fallback.arms, strict=True)
+                    if not self.gate.open[self.gate.bucket(k)]
+                ),
+            ]
         return "\n".join([*lines, *(f"Warning: {warning}." for warning in self.warnings)])
 
 
 def _pulls(s: Strength) -> list[str]:
     return [
         f"From {k} interactions on: {centre:g} of the way from the mean, "
-        f"precision times {temper:g}."
-        for k, centre, temper in zip(s.shots, s.centre, s.temper, strict=True)
+        f"precision times {temper:g}" + (f", row map {blend:g}." if blend else ".")
+        for k, centre, temper, blend in zip(s.shots, s.centre, s.temper, s.blend, strict=True)
     ]
 
 
@@ -140,10 +159,10 @@ def _described(adapter: Any) -> str:
     return f"{type(adapter).__name__}({', '.join(f'{k}={v!r}' for k, v in settings.items())})"
 
 
-def _gains(found: Search) -> tuple[Gain, ...]:
-    gains = []
-    for place, shots in enumerate(found.shots):
-        warm, baseline = found.quality[place], found.baseline[place]
+def _gains(found: Found) -> tuple[Gain, ...]:
+    gains, outer = [], found.outer
+    for place, shots in enumerate(found.plan.shots):
+        warm, baseline = outer.quality["auto"][place], outer.baseline[place]
         known = ~np.isnan(warm) & ~np.isnan(baseline)
         low, high = bootstrap_interval((warm - baseline)[known, None], rng=0)
         gains.append(
@@ -152,7 +171,8 @@ def _gains(found: Search) -> tuple[Gain, ...]:
                 int(known.sum()),
                 float(warm[known].mean()) if known.any() else float("nan"),
                 float(baseline[known].mean()) if known.any() else float("nan"),
-                found.baseline_names[place],
+                outer.baseline_names[place],
+                found.metric,
                 float(low[0]),
                 float(high[0]),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from numbers import Real
 from os import PathLike
 from typing import Any, Literal
@@ -11,26 +12,30 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from coldstart.adapters import AutoAdapter
 from coldstart.adapters.base import Adapter
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors, find_anchors
 from coldstart.artefact import read_artefact, write_artefact
 from coldstart.errors import DataError
 from coldstart.factors import Factors
+from coldstart.gate import Decision, decide
 from coldstart.interactions import Interactions
+from coldstart.popularity import counts
+from coldstart.rowmap import RowMap
 from coldstart.saved import Fitted, adapter_from, adapter_to_json, damage_told
-from coldstart.serving import Belief, Missing, Served, Side, answer
-from coldstart.strength import Search, Strength
+from coldstart.serving import Belief, Extras, Missing, Served, Side, answer, solve_believed
+from coldstart.strength import Fallback, NullArm, Strength
 from coldstart.transfer import (
     Space,
     candidates,
-    choose,
     fit_adapter,
+    null_priors,
     predict,
-    source_space,
     target_space,
 )
 from coldstart.transfer_report import TransferReport
+from coldstart.tuning import Found, Models, find, models_of
 from coldstart.vocabulary import Vocabulary
 
 __all__ = ["WarmStart"]
@@ -49,9 +54,9 @@ class WarmStart:
     ----------
     model : PriorALS
         The target model; only its settings are read.
-    adapter : Adapter
+    adapter : Adapter, optional
         Learns the map from anchors, ids that both catalogs have. Settings it leaves open are chosen
-        on held-out anchors.
+        on held-out anchors. `AutoAdapter` by default: everything is chosen on them.
     side : {"users", "items"}, default "users"
         Which embeddings are mapped.
     source_model : factor model, optional
@@ -62,8 +67,9 @@ class WarmStart:
         for each number of interactions. A number is a factor on the precision that the adapter
         itself states.
     gate : bool, default True
-        Kept for the gate that is to come; without effect so far. ("auto" may choose not to move at
-        all.)
+        Whether held-out people must prove that the source helps: for numbers of interactions at
+        which it does not significantly, the best way without a source serves instead. Without
+        enough held-out people to tell the gate is closed.
     refine : int, default 0
         Only 0 so far.
     rng : int, numpy.random.Generator or None
@@ -77,6 +83,7 @@ class WarmStart:
     model_ : PriorALS
         The trained target model; its rows are those of the target catalog.
     adapter_ : Adapter
+        The chosen one, fitted on all anchors.
     strength_ : Strength
     report_ : TransferReport
         In words and numbers what was moved, and what held-out people gained.
@@ -98,7 +105,7 @@ class WarmStart:
     def __init__(
         self,
         model: PriorALS,
-        adapter: Adapter,
+        adapter: Adapter | None = None,
         *,
         side: Literal["users", "items"] = "users",
         source_model: Any = None,
@@ -138,26 +145,46 @@ class WarmStart:
         self._check(source, target)
         if self.side == "items":
             source, target = source.T, target.T
+        wanted = self._wanted()
         rng = np.random.default_rng(self.rng)
         seeds = rng.integers(2**31, size=2)
-        model = self._seeded(self.model, seeds[0])
-        source_model = self._seeded(self.source_model or self.model, seeds[1])
-        origin = source_space(source, source_model, show_progress=self.show_progress)
+        models = models_of(
+            wanted,
+            self._seeded(self.model, seeds[0]),
+            self._seeded(self.source_model or self.model, seeds[1]),
+            source,
+            tune_source=self.source_model is None,
+            show_progress=self.show_progress,
+        )
+        origin = models.sources[0]()
         anchors = self._anchors(origin, target)
-        options = candidates(self.adapter)
         found = None
-        if self.strength == "auto":
-            found = choose(
-                options, model, origin, target, anchors, rng=rng, show_progress=self.show_progress
+        if self.strength == "auto" or self.gate:
+            found = find(
+                wanted,
+                models,
+                origin,
+                target,
+                anchors,
+                fixed=self._fixed(),
+                rng=rng,
+                num_threads=self.num_threads,
+                show_progress=self.show_progress,
             )
+        decision = self._decide(found)
+        plan = self._plan(models, found, decision)
+        if found is not None and found.choice.crossing.source:
+            origin = models.sources[found.choice.crossing.source]()
+        model = models.targets[plan.target]
         model.fit(target.user_items, show_progress=self.show_progress)
         space = target_space(model, target)
-        adapter = options[found.adapter] if found else self.adapter
+        adapter = found.adapter if found else candidates(wanted)[0]
         self.adapter_ = fit_adapter(adapter, origin, space, anchors)
         ids = space.ids.union(origin.ids)
-        belief = self._belief(ids, origin, space, found)
+        belief = self._belief(ids, origin, space, anchors, plan)
+        extras = _extras(belief, origin, space, anchors)
         self._condition(model, belief, target.user_items)
-        self._keep(Fitted(model, belief, (ids, target.items), target.user_items))
+        self._keep(Fitted(model, belief, (ids, target.items), target.user_items, extras))
         self.report_ = TransferReport.of(
             side=self.side,
             adapter=self.adapter_,
@@ -168,6 +195,8 @@ class WarmStart:
             strength=self.strength_,
             found=found,
             chosen=isinstance(self.strength, str),
+            gate=decision,
+            fallback=plan.fallback,
         )
         return self
 
@@ -199,8 +228,8 @@ class WarmStart:
         ids : object array (len, n), scores : float32 array (len, n)
             Best first; lists with fewer than `n` items end in None and -inf.
         """
-        query, catalog = self._sides()
-        return self._answer(query, catalog, users, n, history, missing)
+        query, _ = self._sides()
+        return self._answer(query, users, n, history, missing)
 
     def audience(
         self,
@@ -213,8 +242,8 @@ class WarmStart:
         """Best `n` users for each item: as `recommend`, with items in and users out; `history`
         lists users.
         """
-        catalog, query = self._sides()
-        return self._answer(query, catalog, items, n, history, missing)
+        _, query = self._sides()
+        return self._answer(query, items, n, history, missing)
 
     def ids(self, side: Literal["users", "items"]) -> Vocabulary:
         """The ids that can be asked for: those of the target, and on the mapped side those of the
@@ -253,22 +282,29 @@ class WarmStart:
         arrays, values = read_artefact(path)
         with damage_told():
             fitted = Fitted.from_parts(arrays, values)
+            adapter = adapter_from(values["adapter"])
             warm = cls(
                 fitted.model.clone(),
-                adapter_from(values["adapter"]),
+                adapter,
                 side=values["side"],
                 strength=fitted.belief.strength,
             )
-            warm.adapter_ = warm.adapter
+            warm.adapter_ = adapter
             warm.report_ = TransferReport.from_json(values["report"])
             warm._keep(fitted)
         return warm
 
     def _answer(
-        self, query: Side, catalog: Side, ids: Any, n: int, history: Any, missing: Missing
+        self, query: Side, ids: Any, n: int, history: Any, missing: Missing
     ) -> tuple[NDArray[Any], Floats]:
         return answer(
-            query, catalog, ids, n=n, history=history, missing=missing, num_threads=self.num_threads
+            self.served_,
+            query,
+            ids,
+            n=n,
+            history=history,
+            missing=missing,
+            num_threads=self.num_threads,
         )
 
     def _sides(self) -> tuple[Side, Side]:
@@ -288,9 +324,10 @@ class WarmStart:
                 raise DataError(f"{name} is empty: it has no users or no items")
         if not isinstance(self.model, PriorALS):
             raise TypeError(f"model must be a PriorALS, got {type(self.model).__name__}")
-        if isinstance(self.adapter, type) or not isinstance(self.adapter, Adapter):
+        given = self.adapter
+        if given is not None and (isinstance(given, type) or not isinstance(given, Adapter)):
             raise TypeError(
-                f"adapter must be an object with fit and predict, got {self.adapter!r}: "
+                f"adapter must be an object with fit and predict, got {given!r}: "
                 "pass one, for example RidgeAdapter()"
             )
         if self.side not in ("users", "items"):
@@ -316,25 +353,66 @@ class WarmStart:
         return type(model)(**{**settings, "num_threads": self.num_threads or model.num_threads})
 
     def _anchors(self, origin: Space, target: Interactions) -> Anchors:
-        needed = getattr(self.adapter, "needs_anchors", True)
+        needed = getattr(self._wanted(), "needs_anchors", True)
         anchors = find_anchors(origin.ids, target.users, side=self.side, needed=needed)
         live = origin.active[anchors.source]
         return anchors.take(live & (np.diff(target.user_items.indptr)[anchors.target] > 0))
 
-    def _strengths(self, found: Search | None) -> tuple[Strength, Strength]:
-        """Of mapped rows, and of rows that no source knows."""
-        if found is not None:
-            return found.strength, found.null
-        ridge = float(self.model.regularization)
-        plain = Strength(regularization=ridge)
-        if self.strength == "auto":
-            return plain, plain
-        if isinstance(self.strength, Strength):
-            return self.strength, Strength(regularization=self.strength.regularization)
-        return Strength(temper=(float(self.strength),), regularization=ridge), plain
+    def _wanted(self) -> Adapter:
+        """The adapter of the caller, or the choice among all."""
+        return AutoAdapter() if self.adapter is None else self.adapter
 
-    def _belief(self, ids: Vocabulary, origin: Space, space: Space, found: Search | None) -> Belief:
-        """Priors of every id of either catalog, target ids first; that of an unknown id is last."""
+    def _fixed(self) -> Strength | None:
+        """The strength the caller asked for, its ridge as a multiple of the model's."""
+        if isinstance(self.strength, str):
+            return None
+        ridge = float(self.model.regularization)
+        if isinstance(self.strength, Strength):
+            share = self.strength.regularization / ridge if ridge else 0.0
+            return replace(self.strength, regularization=share)
+        return Strength(temper=(float(self.strength),), regularization=1.0)
+
+    def _decide(self, found: Found | None) -> Decision | None:
+        """The verdict of the gate, None where it is not asked."""
+        if not self.gate or found is None:
+            return None
+        outer = found.outer
+        return decide(
+            outer.quality,
+            outer.baseline,
+            chosen="auto",
+            shots=tuple(found.choice.pulls),
+            baseline_names=outer.baseline_names,
+            metric=found.metric,
+            rng=0,
+        )
+
+    def _plan(self, models: Models, found: Found | None, decision: Decision | None) -> Plan:
+        """What serves whom."""
+        ridge = float(self.model.regularization)
+        plain = Fallback((0,), (NullArm("mean", "all", 1.0, ridge),))
+        if found is None:
+            fixed = self._fixed() or Strength(regularization=1.0)
+            strength = replace(fixed, regularization=fixed.regularization * ridge)
+            return Plan(0, strength, (not self.gate,) * len(strength.shots), plain, plain)
+        strength = found.choice.strength(1.0)
+        opened = decision.open if decision is not None else (True,) * len(strength.shots)
+        target = found.choice.crossing.target if any(opened) else found.null().target
+        ridge = models.targets[target].regularization
+        return Plan(
+            target,
+            replace(strength, regularization=strength.regularization * ridge),
+            tuple(opened),
+            found.null(target).fallback(ridge),
+            found.null(target, popular=False).fallback(ridge),
+        )
+
+    def _belief(
+        self, ids: Vocabulary, origin: Space, space: Space, anchors: Anchors, plan: Plan
+    ) -> Belief:
+        """What is believed of every id of either catalog, target ids first; the last row is that of
+        an unknown id.
+        """
         rows = origin.ids.rows(ids.ids, missing="mask")
         mapped = np.append((rows >= 0) & origin.active[rows], False)
         said = predict(self.adapter_, origin, rows[mapped[:-1]])
@@ -342,16 +420,62 @@ class WarmStart:
         place = np.full(len(mapped), len(said))  # the row that `pad` appends
         place[mapped] = np.arange(len(said))
         prior = said.pad(len(said) + 1, mean).take(place)
-        return Belief(prior, mapped, *self._strengths(found))
+        nulls = null_priors(space, anchors.target)
+        return Belief(
+            prior, mapped, nulls, plan.strength, plan.open, plan.fallback, plan.unknown
+        )
 
     def _keep(self, fitted: Fitted) -> None:
         self._fitted = fitted
         self.strength_ = fitted.belief.strength
-        self.served_ = Served.of(fitted.model, fitted.belief, fitted.ids, fitted.trained)
+        self.served_ = Served.of(
+            fitted.model, fitted.belief, fitted.ids, fitted.trained, fitted.extras
+        )
         self.model_ = fitted.model if self.side == "users" else fitted.model.swapped()
 
     def _condition(self, model: PriorALS, belief: Belief, user_items: sp.csr_matrix) -> None:
-        """Solve the rows of the mapped side around their priors."""
-        prior = belief.at(np.arange(user_items.shape[0]), np.diff(user_items.indptr))
-        ridge = belief.strength.regularization
-        model.condition_users(user_items, prior, regularization=ridge)
+        """Solve the rows of the mapped side, each under its own prior or arm."""
+        everybody = np.arange(user_items.shape[0])
+        columns = model.item_factors
+        rows = solve_believed(
+            belief,
+            everybody,
+            user_items,
+            columns,
+            alpha=model.alpha,
+            num_threads=model.num_threads,
+        )
+        prior = belief.pulled(everybody, np.diff(user_items.indptr))
+        model.restore(rows, columns, prior, belief.strength.regularization)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What serves whom: the number of the target model, the pull of mapped rows and where it is
+    open, what serves them elsewhere, and what serves rows that no source knows.
+    """
+
+    target: int
+    strength: Strength
+    open: tuple[bool, ...]
+    fallback: Fallback
+    unknown: Fallback
+
+
+def _extras(belief: Belief, origin: Space, space: Space, anchors: Anchors) -> Extras:
+    """The row map where the strength blends it in, and popularity where an arm asks for it."""
+    n, matrix = len(belief.mapped), space.matrix
+    rows = np.zeros((n, 0), np.float32)
+    columns = np.zeros((matrix.shape[1], 0), np.float32)
+    wanted = [b for b, opened in zip(belief.strength.blend, belief.open, strict=True) if opened]
+    if any(wanted) and origin.matrix is not None:
+        fitted = RowMap.fit(origin.matrix[anchors.source], matrix[anchors.target])
+        rows = np.zeros((n, fitted.columns.shape[1]), np.float32)
+        places = origin.ids.rows(space.ids.union(origin.ids).ids, missing="mask")
+        mapped = np.flatnonzero(belief.mapped)
+        rows[mapped] = fitted.predict(origin.matrix[places[mapped]])
+        columns = fitted.columns
+    popularity = np.zeros((0, matrix.shape[1]), np.float32)
+    if any(arm.kind == "popularity" for arm in belief.fallback.arms):
+        popularity = np.stack([counts(matrix), counts(matrix[anchors.target])])
+    return Extras(rows, columns, popularity)

@@ -26,7 +26,8 @@ ARMS: dict[str, Callable[[], Arm]] = {
     "neighbours": NeighboursArm,
     "linear-rows": LinearRowsArm,
     "joint": JointArm,
-    **{f"warm:{name}": partial(WarmArm, name) for name in ADAPTERS},
+    **{f"warm:{name}": partial(WarmArm, name) for name in ADAPTERS if name != "auto"},
+    "auto": partial(WarmArm, "auto"),
 }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from coldstart.adapters import named
+from coldstart.adapters import AutoAdapter, named
 from coldstart.heldout import Scorer
 from coldstart.warmstart import WarmStart
 
@@ -18,19 +18,27 @@ __all__ = ["WarmArm"]
 
 
 class WarmArm:
-    """`WarmStart` with the adapter of that name; it never sees the task's validation people."""
+    """`WarmStart` with the adapter of that name; it never sees the task's validation people.
+
+    "auto" is `WarmStart` as it comes: everything is chosen, and the gate decides. Arms of one
+    adapter have no gate: they show what the adapter does.
+    """
 
     uses_source = True
 
     def __init__(self, adapter: str) -> None:
-        self.name = f"warm:{adapter}"
+        self.name = "auto" if adapter == "auto" else f"warm:{adapter}"
         self._adapter = adapter
 
     def fit(self, task: Task) -> WarmArm:
         """Fit on the training log; the rows of the task are its users, whichever side they are."""
+        adapter = named(self._adapter)
+        if isinstance(adapter, AutoAdapter):
+            adapter = AutoAdapter(metric=task.metric, n=task.n, shots=task.shots)
         self._warm = WarmStart(
             task.new_model(),
-            named(self._adapter),
+            adapter,
+            gate=self._adapter == "auto",
             rng=task.seed,
             num_threads=task.num_threads,
         ).fit(task.source, task.train)
@@ -39,9 +47,11 @@ class WarmArm:
 
     def scorer(self, source: NDArray[np.int64], history: sp.csr_matrix, shots: int) -> Scorer:
         """Fold people in around their own priors."""
-        mapped, other = self._warm.served_.mapped, self._warm.served_.other
-        rows = mapped.embed(self._rows[source], history, other, self._warm.num_threads)
-        return lambda block: rows[block] @ other.factors.T
+        served = self._warm.served_
+        threads = self._warm.num_threads
+        rows = served.queries(served.mapped, self._rows[source], history, threads)
+        columns = served.catalog(served.other)
+        return lambda block: rows[block] @ columns.T
 
     def settings(self) -> dict[str, Any]:
         """The report of the fit."""

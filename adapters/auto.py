@@ -1,0 +1,188 @@
+"""The adapter that is chosen among all others."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from coldstart.prior import Prior
+
+from .base import (
+    Adapter,
+    AnchorContext,
+    Array,
+    anchor_arrays,
+    check_fitted,
+    folds_of,
+    score_metric,
+)
+from .kernel import KernelAdapter
+from .linear import RidgeAdapter
+from .neighbour import NeighbourAdapter
+from .task import TaskAdapter
+
+__all__ = ["AutoAdapter"]
+
+FOLDS = 5
+
+
+class AutoAdapter:
+    """Whichever adapter is best, chosen on anchors that it has not seen.
+
+    Inside `WarmStart` held-out people choose, by the quality of their ranked lists: the adapter and
+    its settings, means of two adapters, the source and the target model (confidence, ridge and
+    width), how strongly to pull, and a blend with the row map; as many trials go to the arms without
+    a source. Fitted alone it has embeddings only, and takes the adapter with the least
+    cross-validated squared error of scores (the metric Y'Y), each fold of anchors predicted without
+    itself.
+
+    Parameters
+    ----------
+    adapters : sequence of Adapter, optional
+        What to choose from, every setting decided; the first is the one to beat.
+    trials : int, default 64
+        Most ways to cross that are compared, and most for the arms without a source.
+    budget : float or None, default 240.0
+        Seconds after which nothing new is tried. Where it cuts the search short, the result depends
+        on the speed of the machine; None is no limit.
+    metric : str, default "ndcg"
+        By what lists are compared: "ndcg", "recall", "mrr" or "hit_rate".
+    n : int, default 10
+        Length of the lists.
+    shots : sequence of int, default (0, 1, 2, 5)
+        Numbers of interactions at which people are served.
+    models : bool, default True
+        Whether source and target models are tuned.
+    fuse, blend : bool, default True
+        Whether means of two adapters, and a blend with the row map, are tried.
+    people : int, default 2000
+        Most people who are held out, over all folds.
+
+    Attributes
+    ----------
+    adapter_ : Adapter
+        The chosen one, fitted on all anchors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> source = rng.normal(size=(200, 4))
+    >>> target = source @ rng.normal(size=(4, 3)) + 1.0
+    >>> type(AutoAdapter().fit(source, target).adapter_).__name__
+    'RidgeAdapter'
+    """
+
+    needs_anchors = True
+
+    def __init__(
+        self,
+        adapters: Sequence[Adapter] | None = None,
+        *,
+        trials: int = 64,
+        budget: float | None = 240.0,
+        metric: str = "ndcg",
+        n: int = 10,
+        shots: Sequence[int] = (0, 1, 2, 5),
+        models: bool = True,
+        fuse: bool = True,
+        blend: bool = True,
+        people: int = 2000,
+    ) -> None:
+        self.adapters = adapters
+        self.trials = trials
+        self.budget = budget
+        self.metric = metric
+        self.n = n
+        self.shots = shots
+        self.models = models
+        self.fuse = fuse
+        self.blend = blend
+        self.people = people
+
+    def get_params(self) -> dict[str, Any]:
+        """The constructor's arguments, by name."""
+        names = ("adapters", "trials", "budget", "metric", "n", "shots")
+        return {name: getattr(self, name) for name in (*names, "models", "fuse", "blend", "people")}
+
+    def candidates(self) -> Sequence[Adapter]:
+        """What is chosen from, as unfitted adapters."""
+        return default_adapters() if self.adapters is None else copy.deepcopy(list(self.adapters))
+
+    def fit(
+        self,
+        source: ArrayLike,
+        target: ArrayLike,
+        *,
+        weight: ArrayLike | None = None,
+        context: AnchorContext | None = None,
+    ) -> AutoAdapter:
+        """Choose on folds of the n anchors, and fit the choice on all of them.
+
+        Raises
+        ------
+        AnchorError
+            With fewer than two anchors, or source columns that are constant or collinear.
+        """
+        s, t, w = anchor_arrays(source, target, weight, who="AutoAdapter")
+        context = context or AnchorContext()
+        folds = folds_of(s, t, w, FOLDS)
+        options = self.candidates()
+        metric = score_metric(context, t.shape[1])
+        errors = [_error(option, s, t, w, folds, context, metric) for option in options]
+        best = options[int(np.argmin(errors))]
+        self.adapter_ = copy.deepcopy(best).fit(s, t, weight=w, context=context)
+        return self
+
+    def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
+        """What the chosen adapter says of rows `source` (m, d_source)."""
+        check_fitted(self, "adapter_")
+        return self.adapter_.predict(source, context=context)
+
+
+def default_adapters() -> list[Adapter]:
+    """One or a few settings of every family that has been best on real catalogs."""
+    return [
+        RidgeAdapter(1.0, normalize=True),
+        RidgeAdapter(0.3, normalize=True),
+        RidgeAdapter(3.0, normalize=True),
+        RidgeAdapter(1.0, normalize=False),
+        KernelAdapter("linear", rows="interactions", normalize=True, ridge=6.0),
+        KernelAdapter("linear", rows="interactions", normalize=True, ridge=20.0),
+        KernelAdapter("linear", rows="interactions", normalize=False, ridge=20.0),
+        NeighbourAdapter(k=50, rows="interactions"),
+        NeighbourAdapter(k=200, rows="interactions"),
+        TaskAdapter(),
+    ]
+
+
+def _error(
+    adapter: Adapter,
+    s: NDArray[Any],
+    t: NDArray[Any],
+    w: Array,
+    folds: NDArray[np.int64],
+    context: AnchorContext,
+    metric: Array,
+) -> float:
+    """Weighted squared error of scores over folds; that of one fold where there are no others."""
+    total = 0.0
+    used = w > 0
+    for fold in np.unique(folds[used]):
+        test = used & (folds == fold)
+        train = used & ~test
+        if train.sum() < 2:
+            continue
+        try:
+            fitted = copy.deepcopy(adapter).fit(
+                s[train], t[train], weight=w[train], context=context.take(train)
+            )
+        except ValueError:
+            return np.inf
+        off = fitted.predict(s[test], context=context.take(test)).mean - t[test]
+        total += float(w[test] @ np.einsum("ni,ij,nj->n", off, metric, off, optimize=True))
+    return total

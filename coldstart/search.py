@@ -1,0 +1,358 @@
+"""The search: which way to cross, how strongly, and which way without a source, by the quality of
+held-out people.
+
+A choice is a function of some of the people. Made for all of them it is what is served; made
+without the people of one fold it is measured on them, which is what the gate sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import combinations, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldstart.strength import Fallback, NullArm, Strength
+from coldstart.trials import Bench, Crossing, Pull
+
+__all__ = [
+    "Choice",
+    "NullChoice",
+    "Outer",
+    "Plan",
+    "choose",
+    "choose_null",
+    "outer_quality",
+    "usable_shots",
+]
+
+People = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+CENTRES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+TEMPERS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+BLENDS = (0.0, 0.15, 0.3, 0.6, 1.0)
+RIDGES = (1.0, 0.0)  # of the mapped side, as multiples of the model's
+PASSES = 2  # over tempers, centres and blends
+POOLED = 0.25  # weight of the average over all numbers of shots beside that of one's own
+PROBES = (0.3, 2.0)  # tempers at which crossings are compared with each other, the better counts
+NULL_TEMPERS = (0.1, 0.3, 1.0, 3.0, 10.0)
+PLAIN_RIDGES = (1.0, 10.0, 100.0)  # of plain ALS, as multiples of the model's
+CAUTION = 0.5  # standard errors
+LEAST_PEOPLE = 10  # with anything left to find, for a number of shots to have a strength of its own
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What may be tried.
+
+    Parameters
+    ----------
+    sources, targets : int
+        How many source and target models there are; the first ones are the default.
+    finalists : int
+        Families of adapters that are tried with every source model, and fused.
+    fuse, blend : bool
+        Whether means of two adapters, and a blend with the row map, are tried.
+    trials : int
+        Most crossings that are compared.
+    shots : tuple of int
+    fixed : Strength or None
+        The pull, where it is not to be chosen.
+    """
+
+    sources: int = 1
+    targets: int = 1
+    finalists: int = 1
+    fuse: bool = False
+    blend: bool = False
+    trials: int = 64
+    shots: tuple[int, ...] = (0, 1, 2, 5)
+    fixed: Strength | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A crossing, and its pull for each number of shots."""
+
+    crossing: Crossing
+    pulls: dict[int, Pull] = field(hash=False)
+
+    def strength(self, regularization: float) -> Strength:
+        """The pulls, the target model's ridge being that."""
+        shots = tuple(self.pulls)
+        centre, temper, blend = (
+            tuple(getattr(self.pulls[k], name) for k in shots)
+            for name in ("centre", "temper", "blend")
+        )
+        ridge = self.pulls[shots[0]].ridge * regularization
+        return Strength(shots, centre, temper, ridge, blend)
+
+
+@dataclass(frozen=True)
+class NullChoice:
+    """The best arm without a source for each number of shots; their ridges are multiples of the
+    target model's.
+    """
+
+    target: int
+    arms: dict[int, NullArm] = field(hash=False)
+
+    def fallback(self, regularization: float) -> Fallback:
+        """The arms, the target model's ridge being that."""
+        return Fallback(
+            tuple(self.arms),
+            tuple(
+                NullArm(arm.kind, arm.whose, arm.temper, arm.regularization * regularization)
+                for arm in self.arms.values()
+            ),
+        )
+
+
+def choose(bench: Bench, plan: Plan, people: Mask) -> Choice:
+    """The way to cross that is best for some of the people.
+
+    One crossing serves every number of shots. Adapters are compared at two tempers with the first
+    source and target model; the best of each family, as many as `finalists`, with the other source
+    models; then means of two of them; the winner with the other target models. Temper, centre and
+    blend are chosen for each number of shots, in turns, by its own quality and with little weight
+    that of all the others; the ridge for all of them.
+    """
+    tried: dict[Crossing, float] = {}
+
+    def worth(crossing: Crossing) -> float:
+        if crossing not in tried:
+            tried[crossing] = _probe(bench, plan, crossing, people)
+        return tried[crossing]
+
+    def best_of(options: Iterable[Crossing]) -> Crossing:
+        wanted = list(options)
+        left = [o for o in wanted[1:] if o in tried or _affordable(bench, plan, o, len(tried))]
+        return max([wanted[0], *left], key=worth)
+
+    families = [
+        best_of(map(Crossing, numbers))
+        for number, numbers in enumerate(bench.families())
+        if not number or _affordable(bench, plan, Crossing(numbers[0]), len(tried))
+    ]
+    finalists = sorted(families, key=worth, reverse=True)[: plan.finalists]
+    finalists = [
+        best_of(replace(finalist, source=s) for s in _first(finalist.source, plan.sources))
+        for finalist in finalists
+    ]
+    best = max(finalists, key=worth)
+    if plan.fuse:
+        pairs = combinations([f.adapter for f in finalists], 2)
+        best = best_of([best, *(replace(best, adapter=bench.fused(*pair)) for pair in pairs)])
+    best = best_of(replace(best, target=t) for t in _first(best.target, plan.targets))
+    return Choice(best, _pulls(bench, plan, best, people))
+
+
+def choose_null(
+    bench: Bench, plan: Plan, people: Mask, target: int | None = None, *, popular: bool = True
+) -> NullChoice:
+    """The arms without a source that are best for some of the people, all with one target model
+    (the one of that number, where it is given); `popular` lists among them or not.
+    """
+
+    def worth(arm: NullArm, number: int, k: int) -> float:
+        return _mean(bench.null_quality(arm, number, k)[people])
+
+    def total(number: int, arms: dict[int, NullArm]) -> float:
+        return _mean(worth(arm, number, k) for k, arm in arms.items())
+
+    def best(number: int) -> dict[int, NullArm]:
+        return {
+            k: max(_null_arms(k, popular), key=lambda arm, k=k: worth(arm, number, k))
+            for k in plan.shots
+        }
+
+    arms = best(target or 0)
+    if target is None:
+        affordable = [n for n in range(plan.targets) if n == 0 or not bench.late]
+        target = max(affordable, key=lambda number: total(number, arms))
+        if target:
+            arms = best(target)
+    return NullChoice(target, arms)
+
+
+@dataclass(frozen=True, eq=False)
+class Outer:
+    """Quality of people by choices that were made without their fold.
+
+    Parameters
+    ----------
+    quality : dict of str to array (n_shots, n_people)
+        Of the choice ("auto"), and of the best of each family of adapters.
+    baseline : array (n_shots, n_people)
+        Of the best arm without a source.
+    baseline_names : tuple of str, for each number of shots
+    """
+
+    quality: dict[str, NDArray[np.float64]]
+    baseline: NDArray[np.float64]
+    baseline_names: tuple[str, ...]
+
+
+def outer_quality(bench: Bench, plan: Plan, tick: Callable[[], object] = lambda: None) -> Outer:
+    """Measure the whole search on every fold, made without that fold."""
+    n_people = len(bench.groups)
+    shape = len(plan.shots), n_people
+    quality: dict[str, NDArray[np.float64]] = {}
+    baseline = np.full(shape, np.nan)
+    named: list[list[str]] = [[] for _ in plan.shots]
+    for number in range(len(bench.folds)):
+        tick()
+        inside = bench.groups == number
+        choice, null = choose(bench, plan, ~inside), choose_null(bench, plan, ~inside)
+        candidates = {"auto": (choice.crossing, choice.pulls)}
+        for numbers in bench.families():
+            if any(bench.knows(Crossing(number)) for number in numbers):
+                candidates[bench.family(numbers)] = _best_in(bench, plan, numbers, ~inside)
+        for name, (crossing, pulls) in candidates.items():
+            out = quality.setdefault(name, np.full(shape, np.nan))
+            for place, k in enumerate(plan.shots):
+                out[place, inside] = bench.quality(crossing, pulls[k], k)[inside]
+        for place, k in enumerate(plan.shots):
+            arm = null.arms[k]
+            baseline[place, inside] = bench.null_quality(arm, null.target, k)[inside]
+            named[place].append(str(arm))
+    names = tuple(max(sorted(set(row)), key=row.count) for row in named)
+    return Outer(quality, baseline, names)
+
+
+def usable_shots(bench: Bench, shots: Sequence[int]) -> tuple[int, ...]:
+    """Those of the numbers at which enough people have something left to find."""
+    return tuple(k for k in shots if k == 0 or bench.truth(k).sum() >= LEAST_PEOPLE)
+
+
+def _affordable(bench: Bench, plan: Plan, crossing: Crossing, tried: int) -> bool:
+    return bench.knows(crossing) if bench.late else tried < plan.trials
+
+
+def _first(number: int, count: int) -> list[int]:
+    """All numbers below `count`, that one first."""
+    return [number, *(other for other in range(count) if other != number)]
+
+
+def _null_arms(shots: int, popular: bool) -> list[NullArm]:
+    """Arms without a source; ridges are multiples of the target model's."""
+    whose = ("all", "anchors")
+    lists = [NullArm("popularity", who, 1.0, 1.0) for who in whose] if popular else []
+    if not shots:
+        return [*lists, *(NullArm("mean", who, 1.0, 1.0) for who in whose)]
+    plain = [NullArm("plain", "all", 1.0, ridge) for ridge in PLAIN_RIDGES]
+    means = product(whose, NULL_TEMPERS, RIDGES)
+    return [*lists, *plain, *(NullArm("mean", who, t, ridge) for who, t, ridge in means)]
+
+
+def _best_in(
+    bench: Bench, plan: Plan, numbers: Sequence[int], people: Mask
+) -> tuple[Crossing, dict[int, Pull]]:
+    """The best of one family with the first models, and the better of two tempers for each number
+    of shots.
+    """
+    known = [c for c in map(Crossing, numbers) if bench.knows(c)]
+    best = max(known, key=lambda crossing: _probe(bench, plan, crossing, people))
+    pulls = {}
+    for k in plan.shots:
+        options = _probes(plan, k)
+        pulls[k] = max(options, key=lambda pull, k=k: _mean(bench.quality(best, pull, k)[people]))
+    return best, pulls
+
+
+def _probes(plan: Plan, shots: int) -> list[Pull]:
+    """The pulls at which crossings are compared with each other."""
+    if plan.fixed is not None:
+        return [_fixed_pulls(plan)[shots]]
+    return [Pull(temper=temper) for temper in (PROBES if shots else (1.0,))]
+
+
+def _probe(bench: Bench, plan: Plan, crossing: Crossing, people: Mask) -> float:
+    """Mean quality over all numbers of shots, the better of two tempers each."""
+    return _mean(
+        max(_mean(bench.quality(crossing, pull, k)[people]) for pull in _probes(plan, k))
+        for k in plan.shots
+    )
+
+
+def _fixed_pulls(plan: Plan) -> dict[int, Pull]:
+    assert plan.fixed is not None  # noqa: S101
+    strength = plan.fixed
+    places = strength.bucket(np.array(plan.shots))
+    return {
+        k: Pull(strength.centre[p], strength.temper[p], strength.regularization, strength.blend[p])
+        for k, p in zip(plan.shots, places, strict=True)
+    }
+
+
+def _pulls(bench: Bench, plan: Plan, crossing: Crossing, people: Mask) -> dict[int, Pull]:
+    if plan.fixed is not None:
+        return _fixed_pulls(plan)
+    pulls = {k: Pull() for k in plan.shots}
+
+    def settle(name: str, values: Sequence[float], shots: Sequence[int]) -> None:
+        grid = {
+            k: {
+                value: bench.quality(crossing, replace(pulls[k], **{name: value}), k)[people]
+                for value in values
+            }
+            for k in shots
+        }
+        for k, value in _for_each(grid, {k: getattr(pulls[k], name) for k in shots}).items():
+            pulls[k] = replace(pulls[k], **{name: value})
+
+    knobs = [("temper", TEMPERS, plan.shots[1:]), ("centre", CENTRES, plan.shots)]
+    if plan.blend:
+        knobs.append(("blend", BLENDS, plan.shots))
+    for _ in range(PASSES):
+        for knob in knobs:
+            settle(*knob)
+    worths = {
+        ridge: _mean(
+            _mean(bench.quality(crossing, replace(pulls[k], ridge=ridge), k)[people])
+            for k in plan.shots
+        )
+        for ridge in RIDGES
+    }
+    ridge = max(worths, key=worths.__getitem__)
+    return {k: replace(pull, ridge=ridge) for k, pull in pulls.items()}
+
+
+def _for_each(grid: dict[int, dict[float, People]], now: dict[int, float]) -> dict[int, float]:
+    """Best value of a knob for each number of shots: by its own relative quality, and a little by
+    everybody's.
+
+    A value other than that of `now` must be worth its uncertainty: `CAUTION` standard errors of the
+    paired differences are taken off. With many people that is nothing, with thirty it keeps the
+    choice at home.
+    """
+    relative: dict[int, dict[float, float]] = {}
+    for k, row in grid.items():
+        home = row[now[k]]
+        best = max(_mean(people) for people in row.values()) or 1.0
+        relative[k] = {
+            value: (_mean(people) - CAUTION * _error(people - home)) / best
+            for value, people in row.items()
+        }
+
+    def worth(k: int, value: float) -> float:
+        return relative[k][value] + POOLED * _mean(row[value] for row in relative.values())
+
+    return {k: max(row, key=partial(worth, k)) for k, row in relative.items()}
+
+
+def _error(values: People) -> float:
+    """Standard error of the mean of what is not NaN."""
+    known = values[~np.isnan(values)]
+    return float(known.std() / np.sqrt(len(known))) if len(known) else 0.0
+
+
+def _mean(values: Iterable[float] | People) -> float:
+    """Mean of what is not NaN; 0 where nothing is."""
+    array = np.fromiter(values, float)
+    known = array[~np.isnan(array)]
+    return float(known.mean()) if known.size else 0.0

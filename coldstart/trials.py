@@ -1,0 +1,327 @@
+"""Trials on held-out people: everything fitted without them, and how well they are served.
+
+A fold lacks the target rows of some anchors before anything of the target is fitted. A bench has
+several folds, and remembers the quality of every trial, person by person.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from coldstart.adapters.base import Adapter
+from coldstart.als import PriorALS
+from coldstart.anchors import Anchors
+from coldstart.heldout import Scorer, hold_out
+from coldstart.interactions import Interactions
+from coldstart.metrics import metric
+from coldstart.popularity import counts
+from coldstart.prior import Prior
+from coldstart.rowmap import RowMap, blended, spread_of
+from coldstart.rows import gram_matrix, solve_rows
+from coldstart.strength import NullArm
+from coldstart.transfer import Space, fit_adapter, null_priors, predict, target_space
+
+__all__ = ["Bench", "Crossing", "Fold", "Pull"]
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+People = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """What is fitted: numbers of the adapter, of the source model and of the target model."""
+
+    adapter: int = 0
+    source: int = 0
+    target: int = 0
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What is read off a fitted crossing: the knobs of `Strength`; the ridge is a multiple of the
+    target model's.
+    """
+
+    centre: float = 1.0
+    temper: float = 1.0
+    ridge: float = 1.0
+    blend: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A target model without the held-out people, and what follows from it.
+
+    Parameters
+    ----------
+    model : PriorALS
+    space : Space
+        Its exact rows.
+    anchors : array of rows of the anchors
+    """
+
+    model: PriorALS
+    space: Space
+    anchors: NDArray[np.int64]
+
+    @cached_property
+    def gram(self) -> Doubles:
+        """``Y'Y`` (d, d)."""
+        return gram_matrix(self.model.item_factors)
+
+    @cached_property
+    def spread(self) -> Doubles:
+        """Covariance (d, d) of the columns."""
+        return spread_of(self.model.item_factors)
+
+    @cached_property
+    def nulls(self) -> Prior:
+        """Priors that know no source, of two rows: around the mean of all, and of the anchors."""
+        return null_priors(self.space, self.anchors)
+
+    def solve(self, history: sp.csr_matrix, prior: Prior | None, ridge: float) -> Floats:
+        """Rows (n, d) folded in; the ridge is a multiple of the model's."""
+        return solve_rows(
+            history,
+            self.model.item_factors,
+            alpha=self.model.alpha,
+            regularization=ridge * self.model.regularization,
+            prior=prior,
+            num_threads=self.model.num_threads,
+            gram=self.gram,
+        )
+
+
+class Fold:
+    """A target catalog without some of the anchors, and these people.
+
+    Parameters
+    ----------
+    catalog : Interactions
+        The whole target.
+    anchors : Anchors
+        Of the whole target.
+    held : array of positions among the anchors
+    models : sequence of unfitted PriorALS
+        The target models that trials may ask for, by number.
+    rng : numpy.random.Generator
+    """
+
+    def __init__(
+        self,
+        catalog: Interactions,
+        anchors: Anchors,
+        held: NDArray[np.int64],
+        models: Sequence[PriorALS],
+        rng: np.random.Generator,
+    ) -> None:
+        self.train, self.held = hold_out(catalog, anchors.target[held], order="auto", rng=rng)
+        self.people = anchors.source[held]
+        rest = anchors.take(np.setdiff1d(np.arange(len(anchors)), held))
+        places = self.train.users.rows(catalog.users.ids[rest.target])
+        self.anchors = Anchors(rest.source, places)
+        self._models = models
+        self._trained: dict[int, Trained] = {}
+        self._priors: dict[Crossing, Prior] = {}
+        self._histories: dict[int, sp.csr_matrix] = {}
+
+    def target(self, number: int) -> Trained:
+        """The target model of that number, fitted when it is first asked for."""
+        if number not in self._trained:
+            model = self._models[number].clone().fit(self.train.user_items, show_progress=False)
+            space = target_space(model, self.train)
+            self._trained[number] = Trained(model, space, self.anchors.target)
+        return self._trained[number]
+
+    def prior(self, crossing: Crossing, adapter: Adapter, source: Space) -> Prior:
+        """What the adapter of that crossing says of the held-out people."""
+        if crossing not in self._priors:
+            space = self.target(crossing.target).space
+            fitted = fit_adapter(adapter, source, space, self.anchors)
+            self._priors[crossing] = predict(fitted, source, self.people)
+        return self._priors[crossing]
+
+    def history(self, shots: int) -> sp.csr_matrix:
+        """What is given back to the held-out people."""
+        if shots not in self._histories:
+            self._histories[shots] = self.held.history(shots)
+        return self._histories[shots]
+
+    @cached_property
+    def popularity(self) -> dict[str, Floats]:
+        """Rows of each column (n_columns,), among all and among the anchors."""
+        rows = self.train.user_items
+        return {"all": counts(rows), "anchors": counts(rows[self.anchors.target])}
+
+    def row_map(self, source: Space) -> _Added:
+        """The held-out people's coordinates along the columns of a row map."""
+        if not hasattr(self, "_added"):
+            assert source.matrix is not None  # noqa: S101
+            train = self.train.user_items[self.anchors.target]
+            fitted = RowMap.fit(source.matrix[self.anchors.source], train)
+            said = fitted.predict(source.matrix[self.people])
+            self._added = _Added(said, fitted.columns, spread_of(fitted.columns))
+        return self._added
+
+
+@dataclass(frozen=True, eq=False)
+class _Added:
+    """What a row map adds: `rows` (n, r), `columns` (m, r) and their covariance (r, r)."""
+
+    rows: Floats
+    columns: Floats
+    spread: Doubles
+
+
+class Bench:
+    """Folds, and the quality of every trial on their people, remembered.
+
+    Parameters
+    ----------
+    folds : sequence of Fold
+    adapters : list of Adapter
+        May grow.
+    sources : sequence of callables
+        Each makes the rows of the source by one of the source models.
+    metric_name : str, n : int
+        What is measured on the ranked lists.
+    budget : float
+        Seconds after which nothing new is tried.
+    tick : callable
+        Called before every ranking of all people.
+    """
+
+    def __init__(
+        self,
+        folds: Sequence[Fold],
+        adapters: Sequence[Adapter],
+        sources: Sequence[Callable[[], Space]],
+        *,
+        metric_name: str = "ndcg",
+        n: int = 10,
+        budget: float = np.inf,
+        num_threads: int = 0,
+        tick: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.folds = folds
+        self.adapters = list(adapters)
+        self.metric_name = metric_name
+        self.n = n
+        self.num_threads = num_threads
+        self.tick = tick
+        self._sources = sources
+        self._spaces: dict[int, Space] = {}
+        self._seen: set[Crossing] = set()
+        self._known: dict[tuple[object, ...], People] = {}
+        self._single = len(self.adapters)
+        self._pairs: dict[tuple[int, int], int] = {}
+        self._end = time.monotonic() + budget
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """The fold (n_people,) of every person."""
+        return np.repeat(np.arange(len(self.folds)), [len(fold.held) for fold in self.folds])
+
+    def source(self, number: int) -> Space:
+        """The rows of the source by the model of that number."""
+        if number not in self._spaces:
+            self._spaces[number] = self._sources[number]()
+        return self._spaces[number]
+
+    def family(self, numbers: Sequence[int]) -> str:
+        """The name of the family of adapters with these numbers."""
+        return type(self.adapters[numbers[0]]).__name__
+
+    def families(self) -> list[list[int]]:
+        """Numbers of the adapters that are no means of others, by their class."""
+        found: dict[type, list[int]] = {}
+        for number in range(self._single):
+            found.setdefault(type(self.adapters[number]), []).append(number)
+        return list(found.values())
+
+    def fused(self, one: int, other: int) -> int:
+        """The number of the mean of two adapters, a new one where they were not fused before."""
+        pair = (min(one, other), max(one, other))
+        if pair not in self._pairs:
+            from coldstart.adapters import FusedAdapter
+
+            self._pairs[pair] = len(self.adapters)
+            self.adapters.append(FusedAdapter([self.adapters[number] for number in pair]))
+        return self._pairs[pair]
+
+    @property
+    def late(self) -> bool:
+        """Whether the budget is spent."""
+        return time.monotonic() > self._end
+
+    def knows(self, crossing: Crossing) -> bool:
+        """Whether anything of a crossing has been measured."""
+        return crossing in self._seen
+
+    def truth(self, shots: int) -> NDArray[np.bool_]:
+        """Who (n_people,) has something left to find."""
+        return np.concatenate(
+            [np.diff(fold.held.truth(shots).indptr) > 0 for fold in self.folds]
+        )
+
+    def quality(self, crossing: Crossing, pull: Pull, shots: int) -> People:
+        """Quality (n_people,) of a transfer, NaN for people with nothing left to find."""
+        if not shots:  # a row without interactions is the mean of its prior
+            pull = Pull(pull.centre, blend=pull.blend)
+        key = (crossing, pull, shots)
+        if key not in self._known:
+            self.tick()
+            self._seen.add(crossing)
+            self._known[key] = np.concatenate(
+                [self._crossed(fold, crossing, pull, shots) for fold in self.folds]
+            )
+        return self._known[key]
+
+    def null_quality(self, arm: NullArm, target: int, shots: int) -> People:
+        """Quality (n_people,) of an arm without a source, its ridge a multiple of the model's."""
+        key = (arm, 0 if arm.kind == "popularity" else target, shots)
+        if key not in self._known:
+            self.tick()
+            self._known[key] = np.concatenate(
+                [self._without(fold, arm, target, shots) for fold in self.folds]
+            )
+        return self._known[key]
+
+    def _crossed(self, fold: Fold, crossing: Crossing, pull: Pull, shots: int) -> People:
+        trained, source = fold.target(crossing.target), self.source(crossing.source)
+        prior = fold.prior(crossing, self.adapters[crossing.adapter], source)
+        prior = prior.centre(pull.centre).temper(pull.temper)
+        rows = trained.solve(fold.history(shots), prior, pull.ridge)
+        columns = trained.model.item_factors
+        if pull.blend:
+            added = fold.row_map(source)
+            weight = np.full(len(rows), pull.blend)
+            rows = blended(rows, trained.spread, added.rows, added.spread, weight)
+            columns = np.hstack([columns, added.columns])
+        return self._ranked(fold, lambda block: rows[block] @ columns.T, shots)
+
+    def _without(self, fold: Fold, arm: NullArm, target: int, shots: int) -> People:
+        if arm.kind == "popularity":
+            row = fold.popularity[arm.whose]
+            return self._ranked(
+                fold, lambda block: np.tile(row, (block.stop - block.start, 1)), shots
+            )
+        trained = fold.target(target)
+        prior = None
+        if arm.kind == "mean":
+            prior = trained.nulls.take([int(arm.whose == "anchors")]).temper(arm.temper)
+        rows = trained.solve(fold.history(shots), prior, arm.regularization)
+        columns = trained.model.item_factors
+        return self._ranked(fold, lambda block: rows[block] @ columns.T, shots)
+
+    def _ranked(self, fold: Fold, scores: Scorer, shots: int) -> People:
+        ranked = fold.held.rank_all(scores, shots, n=self.n, num_threads=self.num_threads)
+        return metric(self.metric_name)(ranked.hits, ranked.relevant)

@@ -1,0 +1,205 @@
+"""From a target model and an adapter to what held-out people choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from coldstart.adapters import AutoAdapter
+from coldstart.adapters.base import Adapter
+from coldstart.als import PriorALS
+from coldstart.anchors import Anchors
+from coldstart.factors import Factors
+from coldstart.interactions import Interactions
+from coldstart.search import (
+    Choice,
+    NullChoice,
+    Outer,
+    Plan,
+    choose,
+    choose_null,
+    outer_quality,
+    usable_shots,
+)
+from coldstart.strength import Strength
+from coldstart.transfer import Space, candidates, source_space
+from coldstart.trials import Bench, Fold
+
+__all__ = ["Found", "Models", "find", "models_of"]
+
+FOLDS = 5
+PEOPLE = 2000  # most people who are held out, over all folds
+ACTIVE = 5  # interactions on both sides that make an anchor eligible
+FEWEST = 10  # eligible anchors below which nothing can be chosen
+
+SOURCE_SETTINGS: tuple[dict[str, float], ...] = ({"alpha": 0.25}, {"alpha": 0.1})
+TARGET_SETTINGS: tuple[dict[str, float], ...] = (
+    {"factors": 2},
+    {"alpha": 0.25},
+    {"regularization": 4},
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Models:
+    """Source and target models that may be tried, the default ones first."""
+
+    sources: Sequence[Callable[[], Space]]
+    targets: Sequence[PriorALS]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What held-out people chose.
+
+    Parameters
+    ----------
+    bench : Bench
+    plan : Plan
+    choice : Choice
+    outer : Outer
+        How people fared by choices made without them.
+    """
+
+    bench: Bench
+    plan: Plan
+    choice: Choice
+    outer: Outer
+
+    @property
+    def adapter(self) -> Adapter:
+        """The chosen one, unfitted, every setting decided."""
+        return self.bench.adapters[self.choice.crossing.adapter]
+
+    @property
+    def people(self) -> int:
+        """How many were held out."""
+        return len(self.bench.groups)
+
+    @property
+    def metric(self) -> str:
+        """What was measured."""
+        return f"{self.bench.metric_name}@{self.bench.n}"
+
+    def null(self, target: int | None = None, *, popular: bool = True) -> NullChoice:
+        """The best arms without a source, with that target model or the best one."""
+        everybody = np.ones(len(self.bench.groups), bool)
+        return choose_null(self.bench, self.plan, everybody, target, popular=popular)
+
+
+def models_of(
+    adapter: Adapter,
+    model: PriorALS,
+    source_model: Any,
+    source: Interactions | Factors,
+    *,
+    tune_source: bool,
+    show_progress: bool,
+) -> Models:
+    """The models as they are, and where the adapter is to be chosen others beside them.
+
+    `tune_source` says that `source_model` was not given by the caller.
+    """
+    tune = isinstance(adapter, AutoAdapter) and adapter.models
+    sources, targets = [source_model], [model]
+    if tune and tune_source and isinstance(source, Interactions):
+        sources += [_scaled(source_model, settings) for settings in SOURCE_SETTINGS]
+    if tune:
+        targets += [_scaled(model, settings) for settings in TARGET_SETTINGS]
+    makers = [partial(source_space, source, m, show_progress=show_progress) for m in sources]
+    return Models(makers, targets)
+
+
+def find(
+    adapter: Adapter,
+    models: Models,
+    source: Space,
+    target: Interactions,
+    anchors: Anchors,
+    *,
+    fixed: Strength | None,
+    rng: np.random.Generator,
+    num_threads: int,
+    show_progress: bool,
+) -> Found | None:
+    """Hold anchors out, and let them choose; None where there are too few to hold out.
+
+    `source` is what the first of the source models makes.
+    """
+    auto = adapter if isinstance(adapter, AutoAdapter) else None
+    most = auto.people if auto else PEOPLE
+    groups = _groups(_eligible(source, target, anchors), most, rng)
+    if groups is None:
+        return None
+    folds = [
+        Fold(target, anchors, held, models.targets, seeded)
+        for held, seeded in zip(groups, rng.spawn(len(groups)), strict=True)
+    ]
+    with tqdm(desc="trials on held-out anchors", disable=not show_progress) as bar:
+        bench = Bench(
+            folds,
+            candidates(adapter),
+            [lambda: source, *models.sources[1:]],
+            metric_name=auto.metric if auto else "ndcg",
+            n=auto.n if auto else 10,
+            budget=np.inf if auto is None or auto.budget is None else auto.budget,
+            num_threads=num_threads,
+            tick=bar.update,
+        )
+        plan = _plan(auto, models, bench, source, fixed)
+        everybody = np.ones(len(bench.groups), bool)
+        choice = choose(bench, plan, everybody)
+        outer = outer_quality(bench, plan)
+    return Found(bench, plan, choice, outer)
+
+
+def _plan(
+    auto: AutoAdapter | None, models: Models, bench: Bench, source: Space, fixed: Strength | None
+) -> Plan:
+    wanted = (0, 1, 2, 5) if auto is None else tuple(sorted({0, *auto.shots}))
+    plan = Plan(shots=usable_shots(bench, wanted), fixed=fixed)
+    if auto is None:
+        return plan
+    return replace(
+        plan,
+        sources=len(models.sources),
+        targets=len(models.targets),
+        finalists=3,
+        fuse=auto.fuse,
+        blend=auto.blend and source.matrix is not None,
+        trials=auto.trials,
+    )
+
+
+def _scaled(model: PriorALS, factors: dict[str, float]) -> PriorALS:
+    """The same model with some settings multiplied."""
+    settings = model.get_params()
+    for name, factor in factors.items():
+        settings[name] = type(settings[name])(settings[name] * factor)
+    return type(model)(**settings)
+
+
+def _eligible(source: Space, target: Interactions, anchors: Anchors) -> NDArray[np.int64]:
+    """Positions of anchors with enough interactions, or with two in the target where few have
+    enough.
+    """
+    in_target = np.diff(target.user_items.indptr)[anchors.target]
+    in_source = in_target if source.counts is None else source.counts[anchors.source]
+    eligible = np.flatnonzero((in_target >= ACTIVE) & (in_source >= ACTIVE))
+    return eligible if len(eligible) >= 2 * FEWEST else np.flatnonzero(in_target >= 2)
+
+
+def _groups(
+    eligible: NDArray[np.int64], most: int, rng: np.random.Generator
+) -> list[NDArray[np.int64]] | None:
+    """The anchors that each fold holds out, or None where there are too few."""
+    if len(eligible) < FEWEST:
+        return None
+    drawn = rng.permutation(eligible)[:most]
+    return [np.sort(group) for group in np.array_split(drawn, FOLDS)]
