@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .auto import AutoAdapter
 from .base import Adapter, AnchorContext
 from .baselines import MeanAdapter
+from .content import ContentAdapter
+from .fused import FusedAdapter
+from .kernel import KernelAdapter
 from .linear import RidgeAdapter
 from .neighbour import NeighbourAdapter
 from .task import TaskAdapter
@@ -14,6 +18,10 @@ __all__ = [
     "ADAPTERS",
     "Adapter",
     "AnchorContext",
+    "AutoAdapter",
+    "ContentAdapter",
+    "FusedAdapter",
+    "KernelAdapter",
     "MeanAdapter",
     "NeighbourAdapter",
     "RidgeAdapter",
@@ -22,6 +30,10 @@ __all__ = [
 ]
 
 ADAPTERS: dict[str, Callable[..., Adapter]] = {
+    "auto": AutoAdapter,
+    "content": ContentAdapter,
+    "fused": FusedAdapter,
+    "kernel": KernelAdapter,
     "mean": MeanAdapter,
     "neighbour": NeighbourAdapter,
     "ridge": RidgeAdapter,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -66,6 +66,14 @@ class AnchorContext:
     """Mean (d_target,) of *all* target embeddings, not of the anchors alone."""
     covariance: Array | None = None
     """Covariance (d_target, d_target) of all target embeddings."""
+
+    def take(self, rows: NDArray[Any]) -> AnchorContext:
+        """The context of some of the rows, by position or boolean mask."""
+        parts = {
+            name: None if (value := getattr(self, name)) is None else value[rows]
+            for name in ("source_rows", "target_rows", "features")
+        }
+        return replace(self, **parts)
 
 
 @runtime_checkable

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal
 
@@ -16,7 +15,6 @@ from coldstart.threads import one_blas_thread, run_blocks
 from .base import (
     BLOCK,
     AnchorContext,
-    Moments,
     Rows,
     anchor_arrays,
     check_fitted,
@@ -25,6 +23,7 @@ from .base import (
     score_metric,
     sphere,
 )
+from .regression import RidgeProblem
 from .spread import shapes, shrunk
 
 __all__ = ["RidgeAdapter"]
@@ -203,18 +202,18 @@ class RidgeAdapter:
 
     def _choose_problem(
         self, s: Rows, t: Rows, w: Array, metric: Array
-    ) -> tuple[bool, _RidgeProblem]:
+    ) -> tuple[bool, RidgeProblem]:
         """Whether rows are normalised, and the regression on all anchors."""
         on, every = bool(self.normalize), slice(None)
         if self.normalize == "auto":
             every = _some(w)
             some = s[every], t[every], w[every]
-            problems = [_RidgeProblem.of(*some, metric, normalize=on) for on in (False, True)]
+            problems = [RidgeProblem.of(*some, metric, normalize=on) for on in (False, True)]
             errors = [min(map(problem.gcv, self._ridges())) for problem in problems]
             on = errors[1] < errors[0]
             if every == slice(None):
                 return on, problems[on]
-        return on, _RidgeProblem.of(s, t, w, metric, normalize=on)
+        return on, RidgeProblem.of(s, t, w, metric, normalize=on)
 
     def _check_settings(self) -> None:
         if self.ridge != "gcv" and (isinstance(self.ridge, str) or not 0 < self.ridge < np.inf):
@@ -223,72 +222,6 @@ class RidgeAdapter:
             raise ValueError(f'normalize must be True, False or "auto", got {self.normalize!r}')
         if not (np.isfinite(self.pseudo_anchors) and self.pseudo_anchors >= 0):
             raise ValueError(f"pseudo_anchors must not be negative, got {self.pseudo_anchors!r}")
-
-
-@dataclass(frozen=True, eq=False)
-class _RidgeProblem:
-    """Regress centred targets on centred sources; one eigendecomposition serves every ridge.
-
-    With the eigenpairs of S'DS: `along` = vectors' S'DT (d_source, d_target), `sizes` (d_source,)
-    the squared lengths of its rows in the metric M, and `energy` = tr(T'DT M).
-    """
-
-    moments: Moments
-    values: Array
-    vectors: Array
-    along: Array
-    sizes: Array
-    energy: float
-
-    @classmethod
-    def of(cls, s: Rows, t: Rows, w: Array, metric: Array, *, normalize: bool) -> _RidgeProblem:
-        moments = Moments.of(s, t, w, normalize=normalize)
-        width = s.shape[1]
-        values, vectors = np.linalg.eigh(moments.scatter[:width, :width])
-        along = vectors.T @ moments.scatter[:width, width:]
-        sizes = np.einsum("ij,ij->i", along @ metric, along)
-        energy = float(np.sum(moments.scatter[width:, width:] * metric))
-        return cls(moments, np.maximum(values, 0.0), vectors, along, sizes, energy)
-
-    @property
-    def count(self) -> float:
-        return self.moments.count
-
-    @property
-    def source_mean(self) -> Array:
-        return self.moments.mean[: len(self.values)]
-
-    @property
-    def target_mean(self) -> Array:
-        return self.moments.mean[len(self.values) :]
-
-    @property
-    def target_scatter(self) -> Array:
-        return self.moments.scatter[len(self.values) :, len(self.values) :]
-
-    def rho(self, ridge: float) -> float:
-        return ridge * float(self.values.mean() or 1.0)
-
-    def solve(self, ridge: float) -> tuple[Array, Array]:
-        """W (d_source, d_target) and a root of V (d_source, d_source), ``V = root root'``."""
-        raised = self.values + self.rho(ridge)
-        return (self.vectors / raised) @ self.along, self.vectors / np.sqrt(raised)
-
-    def residual(self, coef: Array) -> Array:
-        """(T - SW)'D(T - SW) (d_target, d_target), from the moments."""
-        away = np.vstack([-coef, np.eye(coef.shape[1])])  # T - SW = [S, T] away
-        values, vectors = np.linalg.eigh(away.T @ self.moments.scatter @ away)
-        values = np.maximum(values, 0.0)  # what cancels may leave less than 0
-        left: Array = (vectors * values) @ vectors.T
-        return left
-
-    def gcv(self, ridge: float) -> float:
-        """n |T - SW|^2 / (n - degrees of freedom)^2, the norm taken in the metric."""
-        n = self.count
-        shrunk = 1 / (self.values + self.rho(ridge))
-        error = self.energy - float(self.sizes @ (2 * shrunk - self.values * shrunk**2))
-        freedom = 1 + float(self.values @ shrunk)
-        return n * max(error, 0.0) / max(n - freedom, 1e-9) ** 2
 
 
 def _some(weight: Array) -> slice:

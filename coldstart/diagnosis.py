@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,121 +12,23 @@ from coldstart.adapters.base import scaled
 from coldstart.agreement import Agreement, rank_agreement, spearman
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors, find_anchors
+from coldstart.diagnosis_report import Diagnosis, Side
 from coldstart.errors import AnchorError, DataError
-from coldstart.evidence import Evidence, linear_evidence
+from coldstart.evidence import linear_evidence
 from coldstart.interactions import Interactions
 from coldstart.overlap import Coverage, id_warnings
 from coldstart.popularity import counts
 from coldstart.shift import Shift, covariate_shift
-from coldstart.similarity import Alignment, Canonical, alignment, canonical
+from coldstart.similarity import alignment, canonical
 from coldstart.transfer import Space, source_space, target_space
-from coldstart.transfer_report import Gain
 from coldstart.twins import Twins, find_twins
-from coldstart.verdict import Verdict, expected_gains, judged
+from coldstart.verdict import expected_gains, judged
 
 __all__ = ["Diagnosis", "diagnose"]
 
-Side = Literal["users", "items"]
 Rng = np.random.Generator
 
-SCHEMA = 1
 COMPARED = 5000  # anchors, at most, on which embeddings are compared
-
-
-@dataclass(frozen=True, repr=False)
-class Diagnosis:
-    """What `diagnose` found; ``print`` it for sentences, `to_json` for plain values.
-
-    A part is None where it could not be measured, mostly because too few rows are there.
-
-    Attributes
-    ----------
-    side : {"users", "items"}
-    factors, seed : int
-    anchors : int
-    source, target : Coverage
-        How much of each catalog the anchors are.
-    source_shift, target_shift : Shift or None
-        How anchors differ from the other rows of their catalog.
-    canonical : Canonical or None
-    cka : Alignment or None
-    evidence : Evidence or None
-    source_popularity, target_popularity : Agreement or None
-        Between anchors and the others, over columns.
-    common_popularity : Agreement or None
-        Between both catalogs, over columns with the same id.
-    twins : Twins
-    gains : tuple of Gain
-        What held-out people gained at each number of shots; empty where none could be held out.
-    verdict : {"likely", "unlikely", "too few"}
-    reason : str
-    warnings : tuple of str
-    """
-
-    side: Side
-    factors: int
-    seed: int
-    anchors: int
-    source: Coverage
-    target: Coverage
-    source_shift: Shift | None
-    target_shift: Shift | None
-    canonical: Canonical | None
-    cka: Alignment | None
-    evidence: Evidence | None
-    source_popularity: Agreement | None
-    target_popularity: Agreement | None
-    common_popularity: Agreement | None
-    twins: Twins
-    gains: tuple[Gain, ...]
-    verdict: Verdict
-    reason: str
-    warnings: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; NaN is None."""
-        text = json.dumps({"schema": SCHEMA, **asdict(self)})
-        values: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)
-        return values
-
-    def __str__(self) -> str:
-        few, columns = "too few rows to tell", _OTHER[self.side]
-        beside = _beside(self.source, self.side), _beside(self.target, self.side)
-        lines = [
-            f"Crossing is {_WORDS[self.verdict]}: {self.reason}.",
-            *(f"  {gain} {self.side}." for gain in self.gains),
-            f"Anchors: {self.anchors} {self.side} are in both catalogs.",
-            f"  Of the source: {self.source.described(self.side)}.",
-            f"  Of the target: {self.target.described(self.side)}.",
-            f"Anchors against the other {self.side}:",
-            f"  In the source: {self.source_shift or beside[0]}.",
-            f"  In the target: {self.target_shift or beside[1]}.",
-            f"  Popularity of {columns} in the source: {self.source_popularity or beside[0]}.",
-            f"  Popularity of {columns} in the target: {self.target_popularity or beside[1]}.",
-            "Source against target embeddings of the anchors (hints, which decide nothing):",
-            f"  Canonical correlations: {self.canonical or few}.",
-            f"  Alignment: {self.cka or few}.",
-            f"  Linear map: {self.evidence or few}.",
-            f"{columns.capitalize()} of both catalogs:",
-            f"  Twins: {self.twins}.",
-        ]
-        if self.common_popularity is not None:
-            lines.append(f"  Popularity of those with the same id: {self.common_popularity}.")
-        return "\n".join([*lines, *(f"Warning: {warning}." for warning in self.warnings)])
-
-    def __repr__(self) -> str:
-        return (
-            f"Diagnosis({self.verdict}, {self.anchors} anchors, {self.twins.pairs} twins, "
-            f"gains {', '.join(f'{gain.warm - gain.baseline:+.4f}' for gain in self.gains)})"
-        )
-
-
-_OTHER = {"users": "items", "items": "users"}
-_WORDS = {
-    "likely": "likely to pay",
-    "unlikely": "unlikely to pay",
-    "too few": "undecided, too few people to tell",
-}
 
 
 def diagnose(
@@ -274,19 +174,13 @@ def _twins(source: Interactions, target: Interactions, anchors: Anchors) -> Twin
     return Twins.of(pairs, target.user_items, (source.items.ids, target.items.ids))
 
 
-def _beside(coverage: Coverage, side: Side) -> str:
-    """Why anchors were not compared with the others."""
-    rest = coverage.rows - coverage.anchors
-    return f"{rest} others are too few to tell" if rest else f"all {side} are anchors"
-
-
 def _check(source: Any, target: Any, side: Any, **numbers: object) -> None:
     for name, log in (("source", source), ("target", target)):
         if not isinstance(log, Interactions):
             raise TypeError(f"{name} must be Interactions, got {type(log).__name__}")
         if not log.nnz:
             raise DataError(f"{name} is empty: it has no interactions")
-    if side not in _OTHER:
+    if side not in ("users", "items"):
         raise ValueError(f'side must be "users" or "items", got {side!r}')
     for name, value in numbers.items():
         least = 1 if name == "factors" else 0

@@ -1,112 +1,237 @@
-"""The evidence of a linear map between embeddings, against an intercept alone."""
+"""How well a prior foretold what rows then did, and how far to trust it row by row."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import multigammaln
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 
-__all__ = ["Evidence", "linear_evidence", "log_marginal"]
+from coldstart.equations import STACK, Equations, frozen, numbers
+from coldstart.errors import FitError
+from coldstart.prior import Prior
+from coldstart.rows import gram_matrix, prior_parts
 
-Array = NDArray[np.float64]
+__all__ = ["SoftGate", "fit_soft", "log_evidence"]
 
-RIDGES = (1e-4, 1e6)  # as multiples of the mean diagonal of S'S
-LITTLE = 3.0  # nats that are no evidence: a factor of 20
+Doubles = NDArray[np.float64]
+Rows = NDArray[np.integer[Any]]
 
-
-@dataclass(frozen=True)
-class Evidence:
-    """Log Bayes factor per row of a linear map against an intercept, at the best `ridge`.
-
-    The ridge is a multiple of the mean diagonal of S'S. The same evidence chose it, so the factor
-    is never below 0, which it is at an infinite ridge: read its size, not its sign.
-    """
-
-    per_anchor: float
-    ridge: float
-    rows: int
-
-    def __str__(self) -> str:
-        if self.per_anchor * self.rows < LITTLE:
-            return f"no better than an intercept on {self.rows} anchors"
-        return (
-            f"better than an intercept by {self.per_anchor:.3f} nats per anchor over {self.rows} "
-            f"anchors (ridge {self.ridge:.2g})"
-        )
+SLOPES = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # t; 1 is Bayes' rule
+LOGITS = tuple(sorted(np.linspace(-8.0, 8.0, 33).tolist(), key=abs))  # of pi, the mildest first
+SINGULAR = 1e-10  # precisions below this share of a matrix's largest are zero
 
 
-def log_marginal(source: Array, target: Array, ridge: float) -> float:
-    r"""Log marginal likelihood of centred targets under a matrix-normal linear map.
+def log_evidence(
+    matrix: sp.csr_matrix,
+    other: NDArray[np.float32],
+    *,
+    alpha: float,
+    regularization: float,
+    prior: Prior,
+    gram: Doubles | None = None,
+    num_threads: int = 0,
+) -> Doubles:
+    r"""Log evidence of each row's interactions under its prior, (n,).
 
-    .. math:: T = S W + E, \quad W \mid \Psi \sim MN(0, \rho^{-1} I, \Psi), \quad
-              E \mid \Psi \sim MN(0, I, \Psi), \quad \Psi \sim IW(\nu_0, s^2 I)
+    With :math:`A = Y'Y + \sum_{i \in S} (c_i - 1) y_i y_i' + R I + L` and
+    :math:`b = \sum_{i \in S} c_i y_i + L m`, the matrix and the right side of the row equation,
 
-    with nu0 = d + 2, integrated over W and Psi in closed form, and over an intercept with a flat
-    prior, which takes one row:
+    .. math:: \log e(m, L) = \tfrac12 \log|L| - \tfrac12 \log|A|
+              + \tfrac12 b'A^{-1}b - \tfrac12 m'Lm
 
-    .. math:: \log p = \log \frac{\Gamma_d(\nu_n / 2)}{\Gamma_d(\nu_0 / 2)}
-              - \frac{d (n - 1)}{2} \log \pi - \frac{d}{2} \log |I + S'S / \rho|
-              + \frac{\nu_0}{2} \log |\Psi_0| - \frac{\nu_n}{2} \log |\Psi_n|, \quad
-              \Psi_n = \Psi_0 + T'T - T'S (S'S + \rho I)^{-1} S'T
+    It is the logarithm of :math:`\int \exp(-\tfrac12 \mathrm{loss}(x)) \, N(x; m, L^{-1}) \, dx`,
+    where the loss is that of implicit ALS with its ridge :math:`R |x|^2`, less what does not depend
+    on x: evidences of the same row under two priors can be compared. It is evaluated around m, with
+    :math:`H = A - L` and :math:`r = \sum c_i y_i - H m`, as
+
+    .. math:: \tfrac12 \log|L| - \tfrac12 \log|A| + \tfrac12 r'A^{-1}r
+              + \tfrac12 m'(\textstyle\sum c_i y_i + r)
+
+    which loses no digits however firm the prior is.
+
+    Where L says nothing of a direction (a zero precision), the ridge takes its place there as a
+    prior around zero: R stands for the eigenvalue of L that is zero. A prior without any precision
+    has the evidence of :math:`N(0, R^{-1} I)`.
 
     Parameters
     ----------
-    source : array (n, d_source), centred
-    target : array (n, d), centred
-    ridge : float
-        rho, on the scale of S'S; infinity is the model with an intercept alone.
+    matrix : csr_matrix (n, m)
+        Observed pairs have confidence ``alpha * value``, unobserved pairs 1.
+    other : array (m, d)
+        Factors of the other side.
+    alpha : float
+    regularization : float
+        R, the ridge around zero.
+    prior : Prior of n rows (or of one row, for everybody)
+    gram : array (d, d), optional
+        ``other' other``, where the caller has it already.
+    num_threads : int, default 0
 
-    References
-    ----------
-    A. P. Dawid (1981). Some matrix-variate distribution theory. T. P. Minka (2000). Bayesian linear
-    regression.
-    """
-    n, d = target.shape
-    freedom, n = d + 2, n - 1
-    psi0 = np.eye(d) * (float(np.mean(target**2)) or 1.0)
-    values, vectors = np.linalg.eigh(source.T @ source)
-    values = np.maximum(values, 0.0)
-    along = vectors.T @ (source.T @ target)
-    psi = psi0 + target.T @ target - along.T @ (along / (values + ridge)[:, None])
-    complexity = d / 2 * float(np.log1p(values / ridge).sum())
-    return float(
-        multigammaln((freedom + n) / 2, d)
-        - multigammaln(freedom / 2, d)
-        - d * n / 2 * np.log(np.pi)
-        - complexity
-        + freedom / 2 * _log_det(psi0)
-        - (freedom + n) / 2 * _log_det(psi)
-    )
+    Returns
+    -------
+    float64 array (n,)
+        0 for a row without interactions, of which nothing was foretold.
 
-
-def linear_evidence(source: Array, target: Array) -> Evidence | None:
-    """The evidence of a linear map from `source` (n, d_source) to `target` (n, d), against the
-    intercept alone; None for fewer than 3 rows, or where one side does not vary.
+    Raises
+    ------
+    ValueError
+        When shapes do not fit, or neither the prior nor the ridge holds some direction of a row.
+    FitError
+        When the matrix of a row is not positive definite.
 
     References
     ----------
     D. J. C. MacKay (1992). Bayesian interpolation.
+
+    Examples
+    --------
+    >>> matrix = sp.csr_matrix(np.array([[2.0], [0.0]]))
+    >>> one = Prior(np.ones((2, 1)), 1.0)  # A = 1 + (2 - 1) + 1 = 3, b = 2 + 1
+    >>> log_evidence(matrix, np.ones((1, 1)), alpha=1, regularization=0, prior=one).round(4)
+    array([0.4507, 0.    ])
     """
-    if len(source) < 3:
-        return None
-    s, t = source - source.mean(axis=0), target - target.mean(axis=0)
-    scale = float(np.sum(s**2)) / s.shape[1]
-    if not scale or not t.any():
-        return None
-    empty = log_marginal(s, t, np.inf)
-    best = minimize_scalar(
-        lambda power: empty - log_marginal(s, t, scale * 10.0**power),
-        bounds=tuple(np.log10(RIDGES)),
-        method="bounded",
-        options={"xatol": 0.01},
+    (n, m), d = matrix.shape, other.shape[1]
+    if m != len(other):
+        raise ValueError(f"the matrix has {m} columns but the other side has {len(other)} rows")
+    parts = prior_parts(prior, n, d)
+    values, factors = (np.ascontiguousarray(a, np.float32) for a in (matrix.data, other))
+    gram = (gram_matrix(factors) if gram is None else gram) + regularization * np.eye(d)
+    arrays = *map(frozen, (matrix.indptr, matrix.indices, values)), np.float32(alpha), factors
+    equations = Equations(arrays, gram, prior_parts(None, n, d), num_threads)
+    liked = sp.csr_matrix(
+        (np.maximum(np.float32(alpha) * values, 0), matrix.indices, matrix.indptr), (n, m)
     )
-    if best.fun >= 0:
-        return Evidence(0.0, float("inf"), len(s))
-    return Evidence(-float(best.fun) / len(s), float(10.0**best.x), len(s))
+    volumes = np.broadcast_to(_log_determinants(parts, regularization), n)
+    found = np.zeros(n)
+
+    def work(which: Rows) -> None:
+        likelihood = equations.matrices(which)  # H, (b, d, d)
+        side = liked[which].astype(np.float64) @ factors.astype(np.float64)
+        believed = prior.take(which if len(prior) == n else np.zeros_like(which))
+        found[which] = volumes[which] / 2 + _fit(likelihood, side, believed)
+
+    rows = numbers(equations.counts > 0)
+    if np.isneginf(volumes[rows]).any():
+        raise ValueError(
+            "a prior with zero precisions has no evidence without a ridge: "
+            "raise the regularization, or give every row a precision"
+        )
+    try:
+        equations.in_blocks(rows, work, block=STACK)
+    except np.linalg.LinAlgError as error:
+        raise FitError(
+            "rows have no evidence, their matrices are not positive definite: "
+            "raise the regularization, alpha or the precision of the prior"
+        ) from error
+    return found
 
 
-def _log_det(matrix: Array) -> float:
-    return float(np.linalg.slogdet((matrix + matrix.T) / 2)[1])
+def _fit(likelihood: Doubles, side: Doubles, prior: Prior) -> Doubles:
+    """The evidence without log|L|, (b,): `likelihood` is H (b, d, d), `side` sum c y (b, d)."""
+    mean = prior.mean.astype(np.float64)
+    root = np.linalg.cholesky(likelihood + prior.matrices())
+    rest = side - np.einsum("bij,bj->bi", likelihood, mean)  # r
+    whitened = np.linalg.solve(root, rest[:, :, None])[:, :, 0]
+    log_determinant = 2 * np.log(np.einsum("bii->bi", root)).sum(axis=1)
+    squares = (whitened**2).sum(axis=1) + (mean * (side + rest)).sum(axis=1)
+    return np.asarray((squares - log_determinant) / 2)
+
+
+def _log_determinants(parts: tuple[Any, Any, Any, Any], ridge: float) -> Doubles:
+    """log|L| of rows (n,) or (1,), the ridge in place of eigenvalues that are zero."""
+    _, row, spread, shared = (np.asarray(part, np.float64) for part in parts)
+    sizes = np.linalg.eigvalsh(shared)[None] if shared.size else spread
+    sizes = np.where(sizes > SINGULAR * sizes.max(axis=1, keepdims=True, initial=0.0), sizes, 0.0)
+    precisions = row[:, None] * sizes
+    held = np.where(precisions > 0, precisions, ridge)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(held).sum(axis=1))
+
+
+@dataclass(frozen=True)
+class SoftGate:
+    """How far to trust the transfer for each row, by how well it foretold the row's interactions.
+
+    Parameters
+    ----------
+    t : float
+        Weight of the difference of log evidences. Evidences take all pairs for independent and are
+        too sure of themselves: 1, Bayes' rule, is rarely the best.
+    logit_pi : float
+        Logit of the weight where both foretell alike, as for rows without interactions.
+    """
+
+    t: float
+    logit_pi: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.t) and self.t >= 0):
+            raise ValueError(f"t must be finite and not negative, got {self.t}")
+        if not math.isfinite(self.logit_pi):
+            raise ValueError(f"logit_pi must be finite, got {self.logit_pi}")
+
+    def weight(self, transfer: ArrayLike, null: ArrayLike) -> Doubles:
+        """``sigmoid(t (log e_transfer - log e_null) + logit_pi)`` of two log evidences (n,)."""
+        delta = np.asarray(transfer, np.float64) - np.asarray(null, np.float64)
+        return np.asarray(expit(self.t * delta + self.logit_pi))
+
+    def to_json(self) -> dict[str, float]:
+        """Plain values, which `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, float]) -> SoftGate:
+        """Read what `to_json` wrote."""
+        return cls(**values)
+
+
+def fit_soft(delta: ArrayLike, transfer: ArrayLike, null: ArrayLike) -> SoftGate:
+    r"""The soft gate under which held-out people fare best.
+
+    Maximised, over a grid of t and :math:`\pi`, is the mean over shots of the mean over people of
+
+    .. math:: w q_1 + (1 - w) q_0, \quad w = \sigma(t \Delta + \mathrm{logit}\, \pi)
+
+    This is a surrogate: the list under a mixture of two priors is not a mixture of two lists. It
+    costs no ranking, and it is linear in the weights, so that without anything in the evidences it
+    takes the better arm nearly whole. Ties go to the smaller t, then to the weight nearer one half.
+
+    Parameters
+    ----------
+    delta : array (n_shots, n_people)
+        Log evidence of the transfer less that of the prior without a source.
+    transfer, null : array (n_shots, n_people)
+        Quality with one and with the other, NaN where nothing is left to find.
+
+    Raises
+    ------
+    ValueError
+        When shapes differ, or nobody's quality is known.
+    """
+    delta, q1, q0 = (np.asarray(values, np.float64) for values in (delta, transfer, null))
+    if delta.ndim != 2 or not delta.shape == q1.shape == q0.shape:
+        raise ValueError(
+            "delta, transfer and null must have one shape (shots, people), "
+            f"got {delta.shape}, {q1.shape} and {q0.shape}"
+        )
+    known = ~np.isnan(q1 - q0)
+    if not known.any():
+        raise ValueError("nobody's quality is known: hold people out who have something to find")
+    if not np.isfinite(delta[known]).all():
+        raise ValueError("delta must be finite where quality is known")
+    told = known.any(axis=1)
+    share = known[told] / known[told].sum(axis=1, keepdims=True)  # of a mean over shots and people
+    gain = (share * np.where(known[told], q1[told] - q0[told], 0.0))[known[told]]
+    delta = delta[known]
+
+    def worth(gate: SoftGate) -> float:
+        return float(expit(gate.t * delta + gate.logit_pi) @ gain)
+
+    return max((SoftGate(t, logit) for t, logit in product(SLOPES, LOGITS)), key=worth)

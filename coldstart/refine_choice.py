@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -71,6 +71,8 @@ class RefineChoice:
     ----------
     refined, null : Recipe
         The best with and without the source, by everybody's mean NDCG@10.
+    plain : Recipe
+        The best that has no prior at all.
     keep : bool
         Whether the refined model is kept: `low` is above zero.
     gain, low, high : float
@@ -85,6 +87,7 @@ class RefineChoice:
 
     refined: Recipe
     null: Recipe
+    plain: Recipe
     keep: bool
     gain: float
     low: float
@@ -124,9 +127,11 @@ def choose_refinement(
     all it has. With the source and without it (`MeanAdapter`) the same trials are made: every pair
     of confidence and ridge at temper 1, the best three pairs at other tempers, each after
     0, 1, ... `sweeps` sweeps; plain ALS at every pair comes on top of those without a source. The
-    full catalog is ranked for at most 3,000 people, and the best recipe of each kind chosen by
-    NDCG@10. What the source adds is measured crosswise: each half of the people on the recipes that
-    the other half chose. Where the interval of the difference, paired over people, does not exclude
+    full catalog is ranked for at most 3,000 people, and the best recipe of each kind is chosen by
+    NDCG@10: its own, and as much the average over all sweeps.
+
+    What the source adds is measured crosswise: each half of the people on the recipes that the
+    other half chose. Where the interval of the difference, paired over people, does not exclude
     zero, the model without a source is the answer.
 
     Parameters
@@ -158,6 +163,7 @@ def choose_refinement(
     return RefineChoice(
         refined=_best(arms[True]),
         null=_best(arms[False]),
+        plain=_best({r: people for r, people in arms[False].items() if not r.temper}),
         keep=low > 0,
         gain=gain,
         low=low,
@@ -279,7 +285,17 @@ def _hide(user_items: sp.csr_matrix, rng: np.random.Generator) -> tuple[HeldOut,
 
 
 def _best(found: dict[Recipe, People], people: NDArray[np.int64] | slice = slice(None)) -> Recipe:
-    return max(found, key=lambda recipe: _mean(found[recipe][people]))
+    """By mean quality, and as much by its average over all sweeps: neighbours steady the choice."""
+    means = {recipe: _mean(values[people]) for recipe, values in found.items()}
+    paths: dict[Recipe, list[float]] = {}
+    for recipe, mean in means.items():
+        paths.setdefault(replace(recipe, sweeps=0), []).append(mean)
+
+    def worth(recipe: Recipe) -> float:
+        path = paths[replace(recipe, sweeps=0)]
+        return means[recipe] + sum(path) / len(path)
+
+    return max(means, key=worth)
 
 
 def _mean(people: People) -> float:

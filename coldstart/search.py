@@ -41,7 +41,7 @@ POOLED = 0.25  # weight of the average over all numbers of shots beside that of 
 PROBES = (0.3, 2.0)  # tempers at which crossings are compared with each other, the better counts
 NULL_TEMPERS = (0.1, 0.3, 1.0, 3.0, 10.0)
 PLAIN_RIDGES = (1.0, 10.0, 100.0)  # of plain ALS, as multiples of the model's
-CAUTION = 0.5  # standard errors
+CAUTION = 0.25  # standard errors
 LEAST_PEOPLE = 10  # with anything left to find, for a number of shots to have a strength of its own
 
 

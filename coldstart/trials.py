@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from coldstart.adapters import FusedAdapter
 from coldstart.adapters.base import Adapter
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors
@@ -251,8 +252,6 @@ class Bench:
         """The number of the mean of two adapters, a new one where they were not fused before."""
         pair = (min(one, other), max(one, other))
         if pair not in self._pairs:
-            from coldstart.adapters import FusedAdapter
-
             self._pairs[pair] = len(self.adapters)
             self.adapters.append(FusedAdapter([self.adapters[number] for number in pair]))
         return self._pairs[pair]
