@@ -83,7 +83,8 @@ class Difference:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Difference:
         """Read what `to_json` wrote."""
-        return cls(**{k: math.nan if value is None else value for k, value in values.items()})
+        parts: dict[str, Any] = {k: math.nan if v is None else v for k, v in values.items()}
+        return cls(**parts)
 
     def __str__(self) -> str:
         where = f"at {self.shots} shots"

@@ -247,7 +247,9 @@ def _mean(values: Array, known: NDArray[np.bool_]) -> Array:
     """Column means of what is known, NaN where nothing is."""
     total = np.where(known, values, 0.0).sum(axis=0)
     count = known.sum(axis=0)
-    return np.divide(total, count, out=np.full(len(count), math.nan), where=count > 0)
+    out = np.full(len(count), math.nan)
+    np.divide(total, count, out=out, where=count > 0)
+    return out
 
 
 def _checked(
