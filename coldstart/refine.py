@@ -122,10 +122,17 @@ class Refined:
         factor = np.where(place < len(known), kappa, kappa / self.width)
         return said.pad(len(said) + 1, self.mean).take(place).temper(factor)
 
-    def rows(self, user_items: sp.csr_matrix, known: KnownRows) -> Floats:
-        """Exact rows (n, d) of the mapped side."""
-        prior = self.prior(known, user_items.shape[0]) if self.temper else None
-        return _solve(self.settings, user_items, self.items, prior)
+    def rows(
+        self,
+        user_items: sp.csr_matrix,
+        known: KnownRows,
+        *,
+        which: NDArray[np.int64] | None = None,
+    ) -> Floats:
+        """Exact rows (n, d) of the mapped side, or of some of them."""
+        everybody = np.arange(user_items.shape[0]) if which is None else which
+        prior = self.prior(known, user_items.shape[0]).take(everybody) if self.temper else None
+        return _solve(self.settings, user_items[everybody], self.items, prior)
 
     def model(self, user_items: sp.csr_matrix, known: KnownRows) -> PriorALS:
         """The fitted model, which ends with one exact step of the mapped side.

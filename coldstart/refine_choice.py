@@ -22,14 +22,16 @@ from coldstart.statistics import bootstrap_interval
 __all__ = ["Recipe", "RefineChoice", "choose_refinement", "fit_recipe"]
 
 People = NDArray[np.float64]
+Fold = tuple[HeldOut, sp.csr_matrix]
 
 HIDDEN = 0.2  # share of the interactions that is hidden
 MOST_PEOPLE = 3000  # ranked in every trial
+MOST_FOLDS = 3  # of interactions hidden in turn, where fewer people than that lose any
 ALPHAS = (1.0, 0.25)  # confidences, as multiples of the model's
 RIDGES = (0.3, 1.0, 3.0, 10.0)  # as multiples of the model's, for an unchanged confidence
 FIRST_TEMPER = 1.0  # at which all pairs of the two are compared
 TEMPERS = (0.3, 3.0, 10.0)  # tried for the best pairs
-BEST_PAIRS = 3
+BEST_PAIRS = 2
 LEAST_PEOPLE = 10  # with anything hidden, below which nothing is chosen
 
 
@@ -63,7 +65,7 @@ class Recipe:
         return f"{arm} (alpha {self.alpha:g}, ridge {self.regularization:g}{temper}{sweeps})"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class RefineChoice:
     """What people with hidden interactions said.
 
@@ -124,10 +126,11 @@ def choose_refinement(
     """Hide interactions, fit on the rest, and choose how to fit everything.
 
     20% of all interactions are hidden, whoever's they are; nobody is left out, and a row may lose
-    all it has. With the source and without it (`MeanAdapter`) the same trials are made: every pair
-    of confidence and ridge at temper 1, the best three pairs at other tempers, each after
-    0, 1, ... `sweeps` sweeps; plain ALS at every pair comes on top of those without a source. The
-    full catalog is ranked for at most 3,000 people, and the best recipe of each kind is chosen by
+    all it has. Where fewer than 3,000 people lose any, other 20% are hidden in turn, three times at
+    most. With the source and without it (`MeanAdapter`) the same trials are made: every pair of
+    confidence and ridge at temper 1, the best two pairs at other tempers, each after 0, 1, ...
+    `sweeps` sweeps; plain ALS at every pair comes on top of those without a source. The full
+    catalog is ranked for at most 3,000 people, and the best recipe of each kind is chosen by
     NDCG@10: its own, and as much the average over all sweeps.
 
     What the source adds is measured crosswise: each half of the people on the recipes that the
@@ -150,14 +153,15 @@ def choose_refinement(
     RefineChoice
         A front door fits ``fit_recipe(model, user_items, known, adapter, choice.recipe)``.
     """
-    held, train = _hide(user_items, rng)
-    if len(held) < LEAST_PEOPLE:
+    folds = _folds(user_items, rng)
+    people = len(np.unique(np.concatenate([held.rows for held, _ in folds])))
+    if people < LEAST_PEOPLE:
         raise ValueError(
-            f"{len(held)} rows have hidden interactions, and {LEAST_PEOPLE} are needed to choose: "
+            f"{people} rows have hidden interactions, and {LEAST_PEOPLE} are needed to choose: "
             "use refine=0"
         )
     with tqdm(desc="choosing the refinement", disable=not show_progress) as bar:
-        trials = _Trials(model, train, known, held, sweeps, bar.update)
+        trials = _Trials(model, folds, known, sweeps, bar.update)
         arms = {True: trials.search(adapter), False: trials.search(MeanAdapter())}
     gain, low, high = _crosswise(arms[True], arms[False], rng)
     return RefineChoice(
@@ -169,7 +173,7 @@ def choose_refinement(
         low=low,
         high=high,
         detectable=(high - low) / 2,
-        people=len(held),
+        people=people,
         trials=len(arms[True]),
     )
 
@@ -198,21 +202,25 @@ def fit_recipe(
 
 
 class _Trials:
-    """Recipes fitted without the hidden interactions, and their quality person by person."""
+    """Recipes fitted without hidden interactions, and their quality person by person."""
 
     def __init__(
         self,
         model: PriorALS,
-        train: sp.csr_matrix,
+        folds: list[Fold],
         known: KnownRows,
-        held: HeldOut,
         sweeps: int,
         tick: Callable[[], object],
     ) -> None:
-        self.train, self.known, self.held = train, known, held
+        self.folds, self.known = folds, known
         self.sweeps, self.tick = sweeps, tick
         pairs = [(a * model.alpha, r * a * model.regularization) for a in ALPHAS for r in RIDGES]
-        self.plain = {pair: _plain(model, *pair).fit(train, show_progress=False) for pair in pairs}
+        self.plain = {
+            pair: [_plain(model, *pair).fit(train, show_progress=False) for _, train in folds]
+            for pair in pairs
+        }
+        people = np.concatenate([held.rows for held, _ in folds])
+        self.person = np.unique(people, return_inverse=True)[1].reshape(-1)
 
     def search(self, adapter: Adapter) -> dict[Recipe, People]:
         """Quality (n_people,) of every recipe with this adapter."""
@@ -235,24 +243,36 @@ class _Trials:
         self, adapter: Adapter, pair: tuple[float, float], temper: float, source: bool
     ) -> Iterator[tuple[Recipe, People]]:
         """After every sweep."""
-        steps = refinements(
-            self.plain[pair],
-            self.train,
-            self.known,
-            adapter,
-            sweeps=self.sweeps if temper else 0,
-            temper=temper,
-        )
-        for refined in steps:
+        paths = [
+            refinements(
+                plain,
+                train,
+                self.known,
+                adapter,
+                sweeps=self.sweeps if temper else 0,
+                temper=temper,
+            )
+            for plain, (_, train) in zip(self.plain[pair], self.folds, strict=True)
+        ]
+        for sweep, step in enumerate(zip(*paths, strict=True)):
             self.tick()
-            yield Recipe(source, *pair, temper, refined.sweeps), self._quality(refined)
+            yield Recipe(source, *pair, temper, sweep), self._quality(step)
 
-    def _quality(self, refined: Refined) -> People:
-        """NDCG@10 of the people with something hidden."""
-        rows, items = refined.rows(self.train, self.known)[self.held.rows], refined.items
-        threads = refined.settings.num_threads
-        ranked = self.held.rank_all(partial(_scores, rows, items), shots=1, num_threads=threads)
-        return metric("ndcg")(ranked.hits, ranked.relevant)
+    def _quality(self, step: tuple[Refined, ...]) -> People:
+        """NDCG@10 of the people with something hidden, the mean over the folds that hide it."""
+        parts = [
+            _quality(refined, held, train, self.known)
+            for refined, (held, train) in zip(step, self.folds, strict=True)
+        ]
+        return np.bincount(self.person, np.concatenate(parts)) / np.bincount(self.person)
+
+
+def _quality(refined: Refined, held: HeldOut, train: sp.csr_matrix, known: KnownRows) -> People:
+    """NDCG@10 of the held-out people of one fold."""
+    rows = refined.rows(train, known, which=held.rows)
+    scores = partial(_scores, rows, refined.items)
+    ranked = held.rank_all(scores, shots=1, num_threads=refined.settings.num_threads)
+    return metric("ndcg")(ranked.hits, ranked.relevant)
 
 
 def _scores(
@@ -267,12 +287,23 @@ def _plain(model: PriorALS, alpha: float, regularization: float) -> PriorALS:
     return type(model)(**settings)
 
 
-def _hide(user_items: sp.csr_matrix, rng: np.random.Generator) -> tuple[HeldOut, sp.csr_matrix]:
-    """What is hidden, of at most so many people, and what may be fitted.
+def _folds(user_items: sp.csr_matrix, rng: np.random.Generator) -> list[Fold]:
+    """What is hidden, and what may be fitted, in up to three folds that hide disjoint parts."""
+    draws = rng.random(user_items.nnz)
+    folds: list[Fold] = []
+    for number in range(MOST_FOLDS):
+        hidden = (draws >= number * HIDDEN) & (draws < (number + 1) * HIDDEN)
+        folds.append(_hide(user_items, hidden, rng))
+        if sum(len(held) for held, _ in folds) >= MOST_PEOPLE:
+            break
+    return folds
+
+
+def _hide(user_items: sp.csr_matrix, hidden: NDArray[np.bool_], rng: np.random.Generator) -> Fold:
+    """Hide entries; of the people who lose some, at most so many are ranked.
 
     What comes back at one shot is what was not hidden.
     """
-    hidden = rng.random(user_items.nnz) < HIDDEN
     before = np.concatenate([[0], np.cumsum(~hidden)])[user_items.indptr]
     parts = user_items.data[~hidden], user_items.indices[~hidden], before
     train = sp.csr_matrix(parts, shape=user_items.shape)
