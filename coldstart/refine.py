@@ -203,8 +203,10 @@ def refine(
     if not (np.isfinite(temper) and temper >= 0):
         raise ValueError(f"temper must be finite and not negative, got {temper!r}")
     steps = refinements(model, user_items, known, adapter, sweeps=sweeps, temper=temper)
-    bar = tqdm(steps, total=sweeps + 1, desc="refining", disable=not show_progress)
-    return list(bar)[-1]
+    refined = next(steps)
+    for refined in tqdm(steps, total=sweeps, desc="refining", disable=not show_progress):
+        pass
+    return refined
 
 
 def refinements(
@@ -272,7 +274,8 @@ def expect(
         num_threads=model.num_threads,
         what="rows in an E step",
     )
-    return rows, total / max(1, np.count_nonzero(np.diff(user_items.indptr)))
+    exposed = int(np.count_nonzero(np.diff(user_items.indptr)))
+    return rows, total / max(1, exposed)
 
 
 def maximise(

@@ -249,26 +249,32 @@ def test_interactions_are_hidden_in_turn_and_come_back_as_history(launch):
         hidden = hidden + (log - train)
 
 
-def test_a_source_that_helps_is_kept_and_one_that_says_nothing_is_left(launch):
-    log, known, model = launch
-    choice = choose_refinement(
-        model, log, known, RidgeAdapter(), sweeps=1, rng=np.random.default_rng(0)
+def test_a_source_that_helps_is_kept_and_one_that_says_nothing_is_left():
+    source, target = make_cross_domain(n_users=800, affinity=4.0, source_interactions=60, rng=2)
+    origin = PriorALS(8, rng=0).fit(source.user_items, show_progress=False)
+    rows = source.users.rows(target.users.ids, missing="mask")
+    shared = np.flatnonzero(rows >= 0)
+    helpful = origin.fold_in(source.user_items[rows[shared]])
+    noise = np.random.default_rng(1).normal(size=helpful.shape).astype(np.float32)
+    kept, left = (
+        choose_refinement(
+            PriorALS(8, rng=0),
+            target.user_items,
+            KnownRows(shared, embeddings),
+            RidgeAdapter(),
+            sweeps=1,
+            rng=np.random.default_rng(0),
+        )
+        for embeddings in (helpful, noise)
     )
-    assert choice.keep
-    assert choice.low > 0
-    assert choice.recipe == choice.refined
-    noise = np.random.default_rng(1).normal(size=known.source.shape).astype(np.float32)
-    choice = choose_refinement(
-        model,
-        log,
-        KnownRows(known.rows, noise),
-        RidgeAdapter(),
-        sweeps=1,
-        rng=np.random.default_rng(0),
-    )
-    assert not choice.keep
-    assert choice.recipe == choice.null
-    assert not choice.recipe.source
+    assert kept.keep
+    assert kept.low > 0
+    assert kept.recipe == kept.refined
+    assert str(kept).startswith("keeps the refined model: mapped")
+    assert not left.keep
+    assert left.recipe == left.null
+    assert not left.recipe.source
+    assert str(left).startswith("leaves the refined model: ")
 
 
 def test_the_choice_follows_from_the_seed_and_fits_what_it_says(launch):
