@@ -14,15 +14,15 @@ from coldstart.als import PriorALS
 from coldstart.anchors import Anchors, find_anchors
 from coldstart.diagnosis_report import Diagnosis, Side
 from coldstart.errors import AnchorError, DataError
-from coldstart.evidence import linear_evidence
 from coldstart.interactions import Interactions
+from coldstart.map_evidence import linear_evidence
 from coldstart.overlap import Coverage, id_warnings
 from coldstart.popularity import counts
 from coldstart.shift import Shift, covariate_shift
 from coldstart.similarity import alignment, canonical
 from coldstart.transfer import Space, source_space, target_space
 from coldstart.twins import Twins, find_twins
-from coldstart.verdict import expected_gains, judged
+from coldstart.verdict import held_out_verdict
 
 __all__ = ["Diagnosis", "diagnose"]
 
@@ -91,8 +91,6 @@ def diagnose(
     fitted = model.clone().fit(target.user_items, show_progress=show_progress)
     space = target_space(fitted, target)
     x, y = _compared(origin, space, anchors, draws)
-    gains = expected_gains(source, target, model, len(anchors), show_progress=show_progress)
-    verdict, reason = judged(gains)
     return Diagnosis(
         side=side,
         factors=factors,
@@ -109,9 +107,7 @@ def diagnose(
         target_popularity=_agreement(target, anchors.target, draws),
         common_popularity=_common(source, target),
         twins=_twins(source, target, anchors),
-        gains=gains,
-        verdict=verdict,
-        reason=reason,
+        verdict=held_out_verdict(source, target, model, len(anchors), show_progress=show_progress),
         warnings=tuple(id_warnings(source.users, target.users, side)),
     )
 

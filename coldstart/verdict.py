@@ -2,40 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
-
-import numpy as np
 
 from coldstart.adapters import RidgeAdapter
 from coldstart.als import PriorALS
+from coldstart.decision import DISSIMILAR, WORTHWHILE, Decision, Difference
 from coldstart.interactions import Interactions
-from coldstart.transfer_report import FEW_PEOPLE, Gain
 from coldstart.warmstart import WarmStart
 
-__all__ = ["Verdict", "expected_gains", "judged"]
-
-Verdict = Literal["likely", "unlikely", "too few"]
+__all__ = ["Verdict", "held_out_verdict", "judged"]
 
 FEWEST = 10  # anchors below which nobody is held out
-WORTH = 0.05  # gain, as a share of the baseline, that one would not want to miss
+
+_WORDS = {
+    "likely": "likely to pay",
+    "unlikely": "unlikely to pay",
+    "undecided": "undecided",
+}
 
 
-def expected_gains(
+@dataclass(frozen=True)
+class Verdict:
+    """Whether crossing is likely to pay, why, and what held-out people gained.
+
+    Attributes
+    ----------
+    answer : {"likely", "unlikely", "undecided"}
+    reason : str
+    metric : str
+        In which gains are.
+    gains : tuple of Difference
+        At each number of shots; empty where nobody could be held out.
+    """
+
+    answer: Literal["likely", "unlikely", "undecided"]
+    reason: str
+    metric: str = ""
+    gains: tuple[Difference, ...] = ()
+
+    def __str__(self) -> str:
+        gains = (f"  {self.metric} {gain}." for gain in self.gains)
+        return "\n".join([f"Crossing is {_WORDS[self.answer]}: {self.reason}.", *gains])
+
+
+def held_out_verdict(
     source: Interactions,
     target: Interactions,
     model: PriorALS,
     anchors: int,
     *,
     show_progress: bool = False,
-) -> tuple[Gain, ...]:
-    """What held-out rows gained from a ridge map, at each number of shots.
+) -> Verdict:
+    """What the gate says of a ridge map from `source` to `target`, whose rows are mapped.
 
-    The rows of both logs are mapped; `anchors` of them are in both, and with fewer than 10 none are
-    held out. `model` brings the settings of the target model, and the seed.
+    `anchors` rows are in both; with fewer than 10 nobody is held out. `model` brings the settings
+    of the target model, and the seed.
     """
     if anchors < FEWEST:
-        return ()
+        return judged(None)
     warm = WarmStart(
         model,
         RidgeAdapter(),
@@ -43,29 +68,25 @@ def expected_gains(
         num_threads=model.num_threads,
         show_progress=show_progress,
     )
-    return warm.fit(source, target).report_.gains
+    return judged(warm.fit(source, target).report_.gate)
 
 
-def judged(gains: Sequence[Gain]) -> tuple[Verdict, str]:
-    """The verdict, and why, from what held-out people gained.
+def judged(gate: Decision | None) -> Verdict:
+    """The verdict that follows from a gate, or from there being none.
 
-    "likely" where the gain at some number of shots is at least 5% of the baseline, and its lower
-    bound above zero; "unlikely" where every interval excludes 5%; "too few" otherwise, or with
-    fewer than 50 people. Less than 5% does not count, because the people chose the strength too:
-    that alone turns nothing into a few percent.
+    "likely" where it is open for rows without interactions at least; "unlikely" where it is closed
+    and a gain of 5% excluded; "undecided" otherwise.
     """
-    known = [gain for gain in gains if np.isfinite(gain.low)]
-    people = max((gain.people for gain in known), default=0)
-    if people < FEW_PEOPLE:
-        return "too few", f"{people} could be held out, {FEW_PEOPLE} are needed"
-    best = max(known, key=lambda gain: gain.low)
-    said = (
-        f"the surest gain of held-out people is {best.warm - best.baseline:+.4f} NDCG@10 "
-        f"[{best.low:+.4f}, {best.high:+.4f}], at {best.shots} shots, over {best.baseline:.4f} "
-        "without a source"
-    )
-    if any(gain.low > 0 and gain.warm - gain.baseline >= WORTH * gain.baseline for gain in known):
-        return "likely", said
-    if all(gain.high < WORTH * gain.baseline for gain in known):
-        return "unlikely", f"{said}; no interval reaches {WORTH:.0%} more"
-    return "too few", f"{said}; the intervals exclude neither nothing nor {WORTH:.0%} more"
+    if gate is None:
+        reason = "too few people to tell, nobody could be held out"
+        return Verdict("undecided", reason)
+    if any(gate.open):
+        closed = [k for k, is_open in zip(gate.shots, gate.open, strict=True) if not is_open]
+        limit = f"fewer than {closed[0]}" if closed else "any number of"
+        reason = f"held-out people with {limit} interactions gained"
+        return Verdict("likely", reason, gate.metric, gate.buckets)
+    if gate.cause == DISSIMILAR:
+        reason = f"held-out people gained nothing, and {WORTHWHILE:.0%} is excluded"
+        return Verdict("unlikely", reason, gate.metric, gate.buckets)
+    reason = f"too few people to tell, {WORTHWHILE:.0%} is neither shown nor excluded"
+    return Verdict("undecided", reason, gate.metric, gate.buckets)

@@ -16,8 +16,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from coldstart import Interactions, WarmStart, cli, lists
-from coldstart.datasets import make_cross_domain
+from coldstart import Interactions, WarmStart, cli, diagnose, lists
+from coldstart.datasets import make_cross_domain, read_interactions
 
 COMMAND = [sys.executable, "-m", "coldstart"]
 SMALL = ["--factors", "8", "--threads", "1"]
@@ -265,6 +265,47 @@ class TestBenchmark:
 
     def test_one_log_alone_is_wrong_usage(self, both):
         assert "both --source and --target" in fail(2, "benchmark", *both[:2])
+
+
+class TestDiagnose:
+    def test_the_diagnosis_is_printed(self, both, log):
+        found = diagnose(
+            *(read_interactions(f"{log}#{name}") for name in ("music", "book")), factors=8
+        )
+        done = invoke("diagnose", *both)
+        assert (done.exit_code, done.stdout) == (0, f"{found}\n")
+        assert [line[:7] for line in done.stderr.splitlines()] == ["source:", "target:"]
+
+    def test_json_is_one_document_with_null_for_what_is_not_known(self, both):
+        shown = succeed("diagnose", *both, "--json", "--seed=3")
+        values = json.loads(shown, parse_constant=pytest.fail)
+        assert (values["side"], values["factors"], values["seed"]) == ("users", 8, 3)
+        assert values["anchors"] == 240
+
+    def test_options_and_columns_reach_it(self, log, tmp_path):
+        frame = pl.read_csv(log).rename({"user": "what", "item": "who", "domain": "shop"})
+        frame.write_csv(tmp_path / "log.csv")
+        both = [f"--source={tmp_path / 'log.csv'}#music", f"--target={tmp_path / 'log.csv'}#book"]
+        names = ["--user=who", "--item=what", "--domain=shop", "--side=items"]
+        values = json.loads(succeed("diagnose", *both, *SMALL, *names, "--json"))
+        assert (values["side"], values["anchors"]) == ("items", 240)
+
+    def test_without_files_the_catalogs_are_synthetic_and_it_says_so(self, monkeypatch):
+        small = make_cross_domain(60, 50, 40, source_interactions=8)
+        monkeypatch.setattr("coldstart.datasets.make_cross_domain", lambda rng: small)
+        done = invoke("diagnose", *SMALL)
+        assert done.exit_code == 0, done.stderr
+        assert done.stderr == "no --source and --target: synthetic catalogs of seed 0\n"
+        assert done.stdout.startswith("Crossing is ")
+
+    def test_catalogs_without_anchors_fail_in_one_line(self, log, tmp_path):
+        frame = pl.read_csv(log).with_columns(user="x" + pl.col("user"))
+        frame.write_csv(tmp_path / "other.csv")
+        both = [f"--source={log}#music", f"--target={tmp_path / 'other.csv'}#book"]
+        assert "no users in common" in fail(1, "diagnose", *both, *SMALL)
+
+    def test_one_log_alone_is_wrong_usage(self, both):
+        assert "both --source and --target" in fail(2, "diagnose", *both[:2])
 
 
 class TestFit:
@@ -768,7 +809,7 @@ class TestTheCommandItself:
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
         )
-        assert all(name in done.stdout for name in ("evaluate", "fit", "recommend"))
+        assert all(name in done.stdout for name in ("evaluate", "diagnose", "fit", "recommend"))
         heavy = {"implicit", "numba", "numpy", "polars", "scipy", "sklearn", "tqdm"}
         assert not heavy & set(done.stderr.split())
 

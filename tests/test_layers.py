@@ -29,8 +29,8 @@ LAYERS = {
     "adapters": "adapters",
     "transfer": "anchors metrics statistics heldout strength decision gate transfer refine refine_choice",
     "front door": "artefact serving saved transfer_report warmstart",
-    "measuring": "machine protocols arms results evaluation race catchup agreement evidence overlap "
-    "shift similarity twins verdict diagnosis_report diagnosis",
+    "measuring": "machine protocols arms results evaluation race catchup agreement overlap "
+    "map_evidence shift similarity twins verdict diagnosis_report diagnosis",
     "wiring": "tables lists cli __main__ __init__",
 }
 # Factor models stand below the data and know nothing of how catalogs are read all the same.
