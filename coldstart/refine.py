@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -203,10 +204,10 @@ def refine(
     if not (np.isfinite(temper) and temper >= 0):
         raise ValueError(f"temper must be finite and not negative, got {temper!r}")
     steps = refinements(model, user_items, known, adapter, sweeps=sweeps, temper=temper)
-    refined = next(steps)
-    for refined in tqdm(steps, total=sweeps, desc="refining", disable=not show_progress):
-        pass
-    return refined
+    bar: Iterator[Refined] = tqdm(
+        steps, total=sweeps + 1, desc="refining", disable=not show_progress
+    )
+    return deque(bar, maxlen=1)[0]  # the last; the others are not kept
 
 
 def refinements(
