@@ -7,11 +7,14 @@ from collections.abc import Callable
 from .auto import AutoAdapter
 from .base import Adapter, AnchorContext
 from .baselines import MeanAdapter
+from .canonical import CanonicalAdapter
 from .content import ContentAdapter
 from .fused import FusedAdapter
+from .identity import IdentityAdapter
 from .kernel import KernelAdapter
 from .linear import RidgeAdapter
 from .neighbour import NeighbourAdapter
+from .procrustes import ProcrustesAdapter
 from .task import TaskAdapter
 
 __all__ = [
@@ -19,11 +22,14 @@ __all__ = [
     "Adapter",
     "AnchorContext",
     "AutoAdapter",
+    "CanonicalAdapter",
     "ContentAdapter",
     "FusedAdapter",
+    "IdentityAdapter",
     "KernelAdapter",
     "MeanAdapter",
     "NeighbourAdapter",
+    "ProcrustesAdapter",
     "RidgeAdapter",
     "TaskAdapter",
     "named",
@@ -31,11 +37,14 @@ __all__ = [
 
 ADAPTERS: dict[str, Callable[..., Adapter]] = {
     "auto": AutoAdapter,
+    "canonical": CanonicalAdapter,
     "content": ContentAdapter,
     "fused": FusedAdapter,
+    "identity": IdentityAdapter,
     "kernel": KernelAdapter,
     "mean": MeanAdapter,
     "neighbour": NeighbourAdapter,
+    "procrustes": ProcrustesAdapter,
     "ridge": RidgeAdapter,
     "task": TaskAdapter,
 }

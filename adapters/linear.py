@@ -23,14 +23,13 @@ from .base import (
     score_metric,
     sphere,
 )
-from .regression import RidgeProblem
+from .regression import GCV_GRID, RidgeProblem
 from .spread import shapes, shrunk
 
 __all__ = ["RidgeAdapter"]
 
 Array = NDArray[np.float64]
 
-GCV_GRID = tuple(np.logspace(-3, 2, 26))
 CANDIDATE_RIDGES = (0.1, 0.3, 1.0, 3.0)
 COMPARED = 100_000  # anchors on which raw and normalised rows are compared
 

@@ -6,9 +6,39 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .base import Array, Moments, Rows
+from .base import Array, Moments, Rows, scaled
 
-__all__ = ["RidgeProblem"]
+__all__ = ["GCV_GRID", "LinearMap", "RidgeProblem"]
+
+GCV_GRID = tuple(np.logspace(-3, 2, 26))
+
+
+@dataclass(frozen=True, eq=False)
+class LinearMap:
+    """``t = intercept + W'(s - source_mean)``, source rows s of length 1 where `normalize`.
+
+    Parameters
+    ----------
+    coef : array (d_source, d_target), W
+    intercept : array (d_target,)
+    source_mean : array (d_source,)
+    normalize : bool
+    """
+
+    coef: Array
+    intercept: Array
+    source_mean: Array
+    normalize: bool
+
+    def slopes(self, source: Rows) -> Array:
+        """``W'(s - source_mean)`` (m, d_target) of rows `source` (m, d_source)."""
+        centred = scaled(source, self.normalize) - self.source_mean
+        moved: Array = centred @ self.coef
+        return moved
+
+    def means(self, source: Rows) -> Array:
+        """Images (m, d_target) of rows `source` (m, d_source)."""
+        return self.intercept + self.slopes(source)
 
 
 @dataclass(frozen=True, eq=False)
