@@ -201,8 +201,9 @@ class ContentAdapter:
         )
         self.origin_ = self.content_.intercept
         missed = _missed(s, t, w, f, self.ridge_)
-        told = AnchorContext(target_covariance=context.target_covariance)
-        self._spread = Spread.of(missed, w, np.zeros((len(s), 1)), told)
+        # how active a source row is says nothing here: one covariance for all
+        still = np.zeros((len(s), 1))
+        self._spread = Spread.of(missed, w, still, replace(context, source_rows=None))
         self._covariance = self._spread.covariance
         if self.embedding_ is None or np.count_nonzero(known) < 2:
             return
@@ -276,7 +277,8 @@ class ContentAdapter:
 
     def _known(self, s: Rows) -> NDArray[np.bool_]:
         """Rows (n,) that are in a source catalog and should be read there."""
-        return np.any(s, axis=1) & self.embeddings
+        known: NDArray[np.bool_] = np.any(s, axis=1) & self.embeddings
+        return known
 
     def _features(self, context: AnchorContext, rows: int, width: int | None = None) -> Any:
         """The features in `context`, checked; None where there are none and none are needed."""
@@ -314,7 +316,8 @@ def _missed(s: Rows, t: Rows, w: Array, f: Any, ridge: float) -> Array:
     return out_of_fold(s, t, w, predict)
 
 
-def _moments(adapter: RidgeAdapter, rows: Rows) -> tuple[Array, Array]:
+def _moments(adapter: RidgeAdapter, rows: Rows) -> tuple[Rows, Rows]:
     """Means (m, d) and traces of the covariances (m,) that an adapter predicts."""
     prior = adapter.predict(rows)
-    return prior.mean, np.trace(adapter.residual_covariance_) / prior.precision
+    size: float = np.trace(adapter.residual_covariance_)
+    return prior.mean, size / prior.precision

@@ -130,15 +130,18 @@ class _Centred:
     def gram(self) -> Array:
         """A'A (p, p)."""
         weight = self.root**2
-        weighted = sp.diags(weight) @ self.rows if sp.issparse(self.rows) else None
-        product = self.rows.T @ (self.rows * weight[:, None] if weighted is None else weighted)
-        return _dense(product) - weight.sum() * np.outer(self.mean, self.mean)
+        sparse = sp.issparse(self.rows)
+        weighted = sp.diags(weight) @ self.rows if sparse else weight[:, None] * self.rows
+        product = self.rows.T @ weighted
+        gram: Array = _dense(product) - weight.sum() * np.outer(self.mean, self.mean)
+        return gram
 
     def kernel(self) -> Array:
         """AA' (n, n)."""
         along = self.rows @ self.mean
         product = _dense(self.rows @ self.rows.T) - along[:, None] - along + self.mean @ self.mean
-        return product * np.outer(self.root, self.root)
+        kernel: Array = product * np.outer(self.root, self.root)
+        return kernel
 
 
 def rows_told(features: Any) -> NDArray[np.bool_]:
