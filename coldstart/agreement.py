@@ -11,12 +11,12 @@ from scipy.stats import rankdata
 
 from coldstart.popularity import counts
 
-__all__ = ["Agreement", "rank_agreement", "spearman"]
+__all__ = ["FEWEST", "Agreement", "rank_agreement", "spearman"]
 
 Mask = NDArray[np.bool_]
 
 FEWEST = 10  # rows of either group, and columns, below which nothing is said
-KNOWN = 5  # interactions that make a column's popularity more than chance
+KNOWN = 3  # interactions that make a column's popularity more than chance
 DRAWS = 20
 _STRATUM = 50  # rows as active as each other, about
 
@@ -43,12 +43,16 @@ def rank_agreement(
 ) -> Agreement | None:
     """Popularity among the rows of a group (n,) of `matrix` (n, m), against that among the others.
 
-    Columns with fewer than 5 interactions are left out: their ranks are noise. Noise in the others
-    keeps even two halves of one crowd below 1, so the same is done for groups drawn at random, in
-    which everybody is replaced by somebody about as active. None where either group has fewer than
-    10 rows, or fewer than 10 columns are left.
+    The ranks of columns that hardly any row has are noise, so half of the rows, drawn at random,
+    choose the columns: those with at least 3 of them. The other half is compared: chosen by the
+    same rows, a column popular in the one group would tend to be rare in the other. Noise keeps
+    even two halves of one crowd below 1, so the same is done for groups drawn at random, in which
+    everybody is replaced by somebody about as active. None where either group has fewer than 10
+    rows in that half, or fewer than 10 columns are left.
     """
-    known = counts(matrix) >= KNOWN
+    half = rng.random(len(group)) < 0.5
+    known = counts(matrix[half]) >= KNOWN
+    matrix, group = matrix[~half], group[~half]
     if min(group.sum(), (~group).sum()) < FEWEST or known.sum() < FEWEST:
         return None
 

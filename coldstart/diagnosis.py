@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldstart.adapters.base import scaled
-from coldstart.agreement import Agreement, rank_agreement, spearman
+from coldstart.agreement import FEWEST, Agreement, rank_agreement, spearman
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors, find_anchors
 from coldstart.diagnosis_report import Diagnosis, Side
@@ -153,13 +153,11 @@ def _agreement(log: Interactions, anchors: NDArray[np.int64], rng: Rng) -> Agree
 
 
 def _common(source: Interactions, target: Interactions) -> Agreement | None:
-    """Popularity of columns with the same id in both catalogs; None where there are fewer than
-    two.
-    """
+    """Popularity of columns with the same id in both catalogs; None where those are few."""
     if source.items.kind != target.items.kind:
         return None
     same = find_anchors(source.items, target.items, needed=False)
-    if len(same) < 2:
+    if len(same) < FEWEST:
         return None
     popular = counts(source.user_items)[same.source], counts(target.user_items)[same.target]
     return Agreement(spearman(*popular), len(same))

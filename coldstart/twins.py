@@ -72,8 +72,9 @@ class Twins:
             f"{one} = {other} ({common} in common)" for one, other, common, _ in self.examples
         )
         return (
-            f"{self.pairs} cross-listed pairs hold {100 * self.share:.1f}% of the target "
-            f"interactions, and what they gain is no transfer of taste ({shown})"
+            f"{self.pairs} cross-listed pairs of {self.source_columns} and {self.target_columns}, "
+            f"which hold {100 * self.share:.1f}% of the target interactions; a gain on them need "
+            f"not be a transfer of taste ({shown})"
         )
 
 

@@ -45,13 +45,24 @@ def test_a_group_with_the_opposite_taste_agrees_less_than_random_ones():
 
 
 def test_items_that_hardly_anybody_has_are_left_out():
-    rare = sp.csr_matrix((np.ones(4, np.float32), (range(4), [0] * 4)), shape=(600, 1))
+    rare = sp.csr_matrix((np.ones(2, np.float32), (range(2), [0] * 2)), shape=(600, 1))
     log = sp.hstack([crowd(0), rare], format="csr")
     found = rank_agreement(log, np.arange(600) < 300, rng=np.random.default_rng(0))
     assert found.columns == 50
 
 
-@pytest.mark.parametrize("inside", [0, 9, 591, 600])
+def test_sparse_columns_of_one_crowd_do_not_seem_to_disagree():
+    rng = np.random.default_rng(3)
+    log = sp.csr_matrix((rng.random((400, 900)) < 0.015).astype(np.float32))
+    found = [
+        rank_agreement(log, np.arange(400) % 2 == 0, rng=np.random.default_rng(seed))
+        for seed in range(5)
+    ]
+    assert all(abs(one.rho) < 0.15 for one in found)  # -0.33 where the same rows choose
+    assert all(abs(one.random) < 0.1 for one in found)
+
+
+@pytest.mark.parametrize("inside", [0, 8, 592, 600])
 def test_with_fewer_than_10_rows_on_either_side_nothing_is_said(inside):
     assert rank_agreement(crowd(0), np.arange(600) < inside, rng=np.random.default_rng(0)) is None
 
