@@ -23,6 +23,7 @@ SCRIPTS = {
     "compile": "compile_time.py",
     "limits": "limits.py",
     "time_to_quality": "time_to_quality.py",
+    "gate": "gate.py",
     "reference": "reference.py",
 }
 NAMES = ("groups", *SCRIPTS)

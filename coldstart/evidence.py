@@ -25,7 +25,7 @@ Rows = NDArray[np.integer[Any]]
 
 SLOPES = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # t; 1 is Bayes' rule
 LOGITS = tuple(sorted(np.linspace(-8.0, 8.0, 33).tolist(), key=abs))  # of pi, the mildest first
-SINGULAR = 1e-10  # precisions below this share of a matrix's largest are zero
+SINGULAR = 1e-10  # eigenvalues below this share of a shared matrix's largest are zero
 
 
 def log_evidence(
@@ -147,9 +147,10 @@ def _fit(likelihood: Doubles, side: Doubles, prior: Prior) -> Doubles:
 def _log_determinants(parts: tuple[Any, Any, Any, Any], ridge: float) -> Doubles:
     """log|L| of rows (n,) or (1,), the ridge in place of eigenvalues that are zero."""
     _, row, spread, shared = (np.asarray(part, np.float64) for part in parts)
-    sizes = np.linalg.eigvalsh(shared)[None] if shared.size else spread
-    sizes = np.where(sizes > SINGULAR * sizes.max(axis=1, keepdims=True, initial=0.0), sizes, 0.0)
-    precisions = row[:, None] * sizes
+    if shared.size:
+        sizes = np.linalg.eigvalsh(shared)
+        spread = np.where(sizes > SINGULAR * sizes[-1], sizes, 0.0)[None]
+    precisions = row[:, None] * spread
     held = np.where(precisions > 0, precisions, ridge)
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(held).sum(axis=1))

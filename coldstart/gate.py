@@ -157,8 +157,10 @@ class _Cells:
     @classmethod
     def of(cls, quality: Array, baseline: Array) -> _Cells:
         """From quality (n_candidates, n_shots, n_people) and baseline (n_shots, n_people)."""
-        differences = (quality - baseline).reshape(-1, quality.shape[2]).T
-        without = np.broadcast_to(baseline, quality.shape).reshape(-1, quality.shape[2]).T
+        n_candidates, n_shots, n_people = quality.shape
+        shape = n_candidates * n_shots, n_people
+        differences = (quality - baseline).reshape(shape).T
+        without = np.broadcast_to(baseline, quality.shape).reshape(shape).T
         known = ~np.isnan(differences)
         people, differing = known.sum(axis=0), (known & (differences != 0)).sum(axis=0)
         mean = _mean(differences, known)

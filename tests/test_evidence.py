@@ -51,9 +51,10 @@ def twin(matrix, other, prior, alpha=ALPHA, ridge=RIDGE):
             continue
         only = u if len(prior) > 1 else 0
         pull, m = prior.matrices(slice(only, only + 1))[0], prior.mean[only]
-        c, y = alpha * row.data.astype(float), other[row.indices].astype(float)
+        signed, y = alpha * row.data.astype(float), other[row.indices].astype(float)
+        c, liked = abs(signed), np.maximum(signed, 0)  # a negative value: not liked, and how surely
         a = other.T.astype(float) @ other + y.T @ np.diag(c - 1) @ y + ridge * np.eye(d) + pull
-        b = c @ y + pull @ m
+        b = liked @ y + pull @ m
         dets = np.linalg.slogdet(pull)[1] - np.linalg.slogdet(a)[1]
         found.append((dets + b @ np.linalg.inv(a) @ b - m @ pull @ m) / 2)
     return np.array(found)
@@ -133,6 +134,20 @@ class TestLogEvidence:
             gram=gram,
         )
         np.testing.assert_allclose(found, expected, atol=1e-4)  # factors turned in float32
+
+    def test_dimensions_may_be_as_uneven_as_they_like(self, rng):
+        matrix, other = log(rng, 9, 7), rng.normal(size=(7, 3)).astype(np.float32)
+        prior = Prior(rng.normal(size=(9, 3)), np.array([[1e-7, 1.0, 1e6]]))
+        found = log_evidence(matrix, other, alpha=ALPHA, regularization=RIDGE, prior=prior)
+        # the twin loses nine digits of m'Lm, a million
+        np.testing.assert_allclose(found, twin(matrix, other, prior), rtol=1e-6, atol=1e-4)
+
+    def test_pairs_that_were_disliked_count_against_a_prior(self, rng):
+        matrix, other = log(rng, 9, 7), rng.normal(size=(7, 3)).astype(np.float32)
+        matrix.data[::2] *= -1
+        prior = Prior(rng.normal(size=(9, 3)), 2.0)
+        found = log_evidence(matrix, other, alpha=ALPHA, regularization=RIDGE, prior=prior)
+        np.testing.assert_allclose(found, twin(matrix, other, prior), rtol=1e-6, atol=1e-5)
 
     def test_a_mild_prior_does_not_become_singular_by_its_scale(self, rng):
         matrix, other = log(rng, 9, 7), rng.normal(size=(7, 3)).astype(np.float32)
