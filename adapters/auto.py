@@ -35,10 +35,10 @@ class AutoAdapter:
 
     Inside `WarmStart` held-out people choose, by the quality of their ranked lists: the adapter and
     its settings, means of two adapters, the source and the target model (confidence, ridge and
-    width), how strongly to pull, and a blend with the row map; as many trials go to the arms without
-    a source. Fitted alone it has embeddings only, and takes the adapter with the least
-    cross-validated squared error of scores (the metric Y'Y), each fold of anchors predicted without
-    itself.
+    width), how strongly to pull, and a blend with the row map; as many trials go to the arms that
+    know no source. Fitted alone it has embeddings only, and takes the adapter with the least
+    cross-validated squared error of scores (the metric Y'Y), each fold of anchors predicted
+    without itself.
 
     Parameters
     ----------
@@ -106,8 +106,8 @@ class AutoAdapter:
 
     def get_params(self) -> dict[str, Any]:
         """The constructor's arguments, by name."""
-        names = ("adapters", "trials", "budget", "metric", "n", "shots")
-        return {name: getattr(self, name) for name in (*names, "models", "fuse", "blend", "people")}
+        names = ("adapters", "trials", "budget", "metric", "n", "models", "fuse", "blend", "people")
+        return {**{name: getattr(self, name) for name in names}, "shots": list(self.shots)}
 
     def candidates(self) -> Sequence[Adapter]:
         """What is chosen from, as unfitted adapters."""
@@ -151,9 +151,8 @@ def default_adapters() -> list[Adapter]:
         RidgeAdapter(0.3, normalize=True),
         RidgeAdapter(3.0, normalize=True),
         RidgeAdapter(1.0, normalize=False),
-        KernelAdapter("linear", rows="interactions", normalize=True, ridge=6.0),
-        KernelAdapter("linear", rows="interactions", normalize=True, ridge=20.0),
-        KernelAdapter("linear", rows="interactions", normalize=False, ridge=20.0),
+        KernelAdapter("linear", rows="interactions", normalize=True, ridge=6.0, landmarks=1000),
+        KernelAdapter("linear", rows="interactions", normalize=True, ridge=20.0, landmarks=1000),
         NeighbourAdapter(k=50, rows="interactions"),
         NeighbourAdapter(k=200, rows="interactions"),
         TaskAdapter(),

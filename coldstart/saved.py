@@ -19,7 +19,7 @@ from coldstart.serving import Belief, Extras
 from coldstart.strength import Fallback, Strength
 from coldstart.vocabulary import Vocabulary
 
-__all__ = ["Fitted", "adapter_from", "adapter_to_json", "damage_told"]
+__all__ = ["Fitted", "Unregistered", "adapter_from", "adapter_to_json", "damage_told"]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -83,12 +83,14 @@ class Fitted:
             arrays["mapped"],
             _prior(arrays, "nulls"),
             Strength.from_json(values["strength"]),
-            tuple(map(bool, values["open"])),
+            tuple(values["open"]),
             Fallback.from_json(values["fallback"]),
             Fallback.from_json(values["unknown"]),
         )
-        if len(belief.open) != len(belief.strength.shots):
-            raise ValueError("the gate does not fit the strength")
+        if [type(opened) for opened in belief.open] != [bool] * len(belief.strength.shots):
+            raise ValueError(f"the gate is {belief.open} for shots {belief.strength.shots}")
+        if belief.nulls.shared is None or belief.nulls.mean.shape != (2, belief.prior.width):
+            raise ValueError(f"{belief.nulls} is no prior around the means of two groups")
         n = len(ids[0]) + 1
         if not (len(rows) < n == len(belief.prior) == len(belief.mapped)):
             raise ValueError(f"{n - 1} ids do not fit the factors or the priors")
@@ -117,19 +119,36 @@ def _prior(arrays: Arrays, kind: str) -> Prior:
     return Prior(mean, precision, shared=shared, origin=origin)
 
 
+@dataclass(frozen=True)
+class Unregistered:
+    """Stands for an adapter that is not in `ADAPTERS`: the saved model answers, but cannot be
+    fitted again before it is given one.
+    """
+
+
 def adapter_to_json(adapter: Any) -> dict[str, Any] | None:
-    """Name and settings of a registered adapter; None for any other."""
+    """Name and settings of a registered adapter, and of those it is made of; None for any other."""
     for name, kind in ADAPTERS.items():
         if type(adapter) is kind:
-            return {"name": name, "settings": _plain(adapter.get_params())}
+            settings = _plain(adapter.get_params())
+            if settings.get("adapters") is not None:
+                settings["adapters"] = [adapter_to_json(part) for part in settings["adapters"]]
+                if None in settings["adapters"]:
+                    return None
+            return {"name": name, "settings": settings}
     return None
 
 
 def adapter_from(values: dict[str, Any] | None) -> Any:
-    """An unfitted adapter as `adapter_to_json` described it; None where it was not registered."""
+    """An unfitted adapter as `adapter_to_json` described it; `Unregistered` for any other."""
     if values is None or values["name"] not in ADAPTERS:
-        return None
-    return ADAPTERS[values["name"]](**values["settings"])
+        return Unregistered()
+    settings = dict(values["settings"])
+    if settings.get("adapters") is not None:
+        settings["adapters"] = [adapter_from(part) for part in settings["adapters"]]
+        if Unregistered() in settings["adapters"]:
+            return Unregistered()
+    return ADAPTERS[values["name"]](**settings)
 
 
 @contextmanager

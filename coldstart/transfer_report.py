@@ -36,8 +36,8 @@ class Gain:
 
     def __str__(self) -> str:
         return (
-            f"At {self.shots} shots: {self.metric} {self.warm:.4f} against {self.baseline:.4f} without a "
-            f"source ({self.baseline_name}), difference {self.warm - self.baseline:+.4f} "
+            f"At {self.shots} shots: {self.metric} {self.warm:.4f} against {self.baseline:.4f} "
+            f"without a source ({self.baseline_name}), difference {self.warm - self.baseline:+.4f} "
             f"[{self.low:+.4f}, {self.high:+.4f}], {self.people} held-out"
         )
 
@@ -85,8 +85,7 @@ class TransferReport:
             )
         if found is not None and found.people < FEW_PEOPLE:
             warnings.append(
-                f"only {found.people} people were held out to choose the strength: "
-                "it is a guess"
+                f"only {found.people} people were held out to choose the strength: it is a guess"
             )
         if chosen and found is None:
             warnings.append(
@@ -156,6 +155,8 @@ def _pulls(s: Strength) -> list[str]:
 
 def _described(adapter: Any) -> str:
     settings = adapter.get_params() if hasattr(adapter, "get_params") else {}
+    if settings.get("adapters"):
+        return f"{type(adapter).__name__}({', '.join(map(_described, settings['adapters']))})"
     return f"{type(adapter).__name__}({', '.join(f'{k}={v!r}' for k, v in settings.items())})"
 
 

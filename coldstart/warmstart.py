@@ -264,6 +264,7 @@ class WarmStart:
         arrays, values = self._fitted.to_parts()
         values |= {
             "side": self.side,
+            "gate": bool(self.gate),
             "adapter": adapter_to_json(self.adapter_),
             "report": self.report_.to_json(),
         }
@@ -288,6 +289,7 @@ class WarmStart:
                 adapter,
                 side=values["side"],
                 strength=fitted.belief.strength,
+                gate=bool(values["gate"]),
             )
             warm.adapter_ = adapter
             warm.report_ = TransferReport.from_json(values["report"])
@@ -396,13 +398,16 @@ class WarmStart:
             strength = replace(fixed, regularization=fixed.regularization * ridge)
             return Plan(0, strength, (not self.gate,) * len(strength.shots), plain, plain)
         strength = found.choice.strength(1.0)
-        opened = decision.open if decision is not None else (True,) * len(strength.shots)
+        opened = decision.open if decision else (True,) * len(strength.shots)
         target = found.choice.crossing.target if any(opened) else found.null().target
         ridge = models.targets[target].regularization
+        strength = replace(strength, regularization=strength.regularization * ridge)
+        if isinstance(self.strength, Strength):
+            strength, opened = _as_given(self.strength, strength, opened)
         return Plan(
             target,
-            replace(strength, regularization=strength.regularization * ridge),
-            tuple(opened),
+            strength,
+            opened,
             found.null(target).fallback(ridge),
             found.null(target, popular=False).fallback(ridge),
         )
@@ -421,9 +426,7 @@ class WarmStart:
         place[mapped] = np.arange(len(said))
         prior = said.pad(len(said) + 1, mean).take(place)
         nulls = null_priors(space, anchors.target)
-        return Belief(
-            prior, mapped, nulls, plan.strength, plan.open, plan.fallback, plan.unknown
-        )
+        return Belief(prior, mapped, nulls, plan.strength, plan.open, plan.fallback, plan.unknown)
 
     def _keep(self, fitted: Fitted) -> None:
         self._fitted = fitted
@@ -460,6 +463,20 @@ class Plan:
     open: tuple[bool, ...]
     fallback: Fallback
     unknown: Fallback
+
+
+def _as_given(
+    given: Strength, tested: Strength, opened: tuple[bool, ...]
+) -> tuple[Strength, tuple[bool, ...]]:
+    """The strength of the caller with an entry for every number of shots of either, and which of
+    them are open; the ridge is as it was tested.
+    """
+    shots = np.union1d(given.shots, tested.shots)
+    at = given.bucket(shots)
+    knobs = (np.take(getattr(given, name), at) for name in ("centre", "temper"))
+    ridge = tested.regularization
+    strength = Strength(tuple(shots), *map(tuple, knobs), ridge, tuple(np.take(given.blend, at)))
+    return strength, tuple(opened[place] for place in tested.bucket(shots))
 
 
 def _extras(belief: Belief, origin: Space, space: Space, anchors: Anchors) -> Extras:

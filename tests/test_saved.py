@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from coldstart import saved
-from coldstart.adapters import MeanAdapter, RidgeAdapter
+from coldstart.adapters import AutoAdapter, FusedAdapter, MeanAdapter, RidgeAdapter
 from coldstart.als import PriorALS
 from coldstart.artefact import read_artefact, write_artefact
 from coldstart.datasets import make_cross_domain
@@ -59,7 +59,9 @@ def make_logs(kind, side="users"):
 def make_warm(side="users", adapter=None, **settings):
     model = PriorALS(factors=4, regularization=2.0, alpha=5.0, iterations=3, rng=0)
     adapter = adapter or RidgeAdapter()
-    return WarmStart(model, adapter, **{"side": side, "rng": 0, "num_threads": 1, **settings})
+    return WarmStart(
+        model, adapter, **{"side": side, "gate": False, "rng": 0, "num_threads": 1, **settings}
+    )
 
 
 @pytest.fixture(scope="module", params=[(kind, side) for kind in KINDS for side in SIDES], ids=str)
@@ -155,7 +157,7 @@ class TestRoundTrip:
     def test_settings_made_of_numpy_numbers_are_saved(self, tmp_path):
         model = PriorALS(factors=np.int64(4), alpha=np.float32(3), rng=np.int64(7), iterations=2)
         adapter = RidgeAdapter(np.float32(0.5), normalize=True)
-        warm = WarmStart(model, adapter, strength=np.float32(2)).fit(*make_logs("str"))
+        warm = WarmStart(model, adapter, strength=np.float32(2), gate=False).fit(*make_logs("str"))
         warm.save(tmp_path)
         loaded = WarmStart.load(tmp_path)
         assert loaded.model.get_params() == model.get_params()
@@ -163,7 +165,9 @@ class TestRoundTrip:
 
     def test_of_a_generator_nothing_is_kept(self, tmp_path):
         model = PriorALS(factors=4, iterations=2, rng=np.random.default_rng(0))
-        WarmStart(model, MeanAdapter(), strength=1.0).fit(*make_logs("str")).save(tmp_path)
+        WarmStart(model, MeanAdapter(), strength=1.0, gate=False).fit(*make_logs("str")).save(
+            tmp_path
+        )
         assert WarmStart.load(tmp_path).model.rng is None
 
     def test_a_strength_by_hand_comes_back(self, tmp_path):
@@ -181,7 +185,7 @@ class TestUnregisteredAdapters:
         loaded = WarmStart.load(tmp_path)
         assert_same_answers(loaded, warm)
         with pytest.raises(
-            TypeError, match="adapter must be an object with fit and predict, got N"
+            TypeError, match="adapter must be an object with fit and predict, got Unregistered"
         ):
             loaded.fit(*logs)
         loaded.adapter = OwnAdapter()
@@ -192,14 +196,32 @@ class TestUnregisteredAdapters:
         arrays, content = read_artefact(tmp_path)
         content["adapter"]["name"] = "elsewhere"
         write_artefact(tmp_path, arrays, content)
-        assert WarmStart.load(tmp_path).adapter is None
+        assert WarmStart.load(tmp_path).adapter == saved.Unregistered()
 
-    @pytest.mark.parametrize("adapter", [RidgeAdapter(0.3, normalize=True), MeanAdapter()])
+    @pytest.mark.parametrize(
+        "adapter", [RidgeAdapter(0.3, normalize=True), MeanAdapter(), AutoAdapter(), FusedAdapter()]
+    )
     def test_registered_ones_come_back_from_name_and_settings(self, adapter):
         values = json.loads(json.dumps(saved.adapter_to_json(adapter)))
         twin = saved.adapter_from(values)
         assert type(twin) is type(adapter)
         assert twin.get_params() == adapter.get_params()
+
+    def test_means_of_registered_ones_come_back_with_their_parts(self):
+        parts = [RidgeAdapter(0.3, normalize=True), FusedAdapter([MeanAdapter(), RidgeAdapter()])]
+        values = json.loads(json.dumps(saved.adapter_to_json(FusedAdapter(parts))))
+        twin = saved.adapter_from(values)
+        assert saved.adapter_to_json(twin) == values
+        assert [type(part) for part in twin.adapters] == [RidgeAdapter, FusedAdapter]
+        assert twin.adapters[0].get_params() == parts[0].get_params()
+        assert type(twin.adapters[1].adapters[0]) is MeanAdapter
+
+    def test_a_mean_with_an_unregistered_part_is_unregistered_too(self):
+        mean = FusedAdapter([RidgeAdapter(), OwnAdapter()])
+        assert saved.adapter_to_json(mean) is None
+        values = saved.adapter_to_json(FusedAdapter([RidgeAdapter(), MeanAdapter()]))
+        values["settings"]["adapters"][1]["name"] = "elsewhere"
+        assert saved.adapter_from(values) == saved.Unregistered()
 
     def test_a_subclass_is_not_taken_for_its_parent(self):
         class Own(RidgeAdapter):
@@ -235,7 +257,13 @@ class TestDamage:
         (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "version": 99}))
         assert "upgrade coldstart" in self.fail(tmp_path)
 
-    @pytest.mark.parametrize("part", ["model", "strength", "null", "side", "adapter", "report"])
+    @pytest.mark.parametrize(
+        "part",
+        [
+            *("model", "strength", "open", "fallback", "unknown"),
+            *("side", "gate", "adapter", "report"),
+        ],
+    )
     def test_a_manifest_without_a_part_is_told(self, plain, tmp_path, part):
         plain.warm.save(tmp_path)
         arrays, content = read_artefact(tmp_path)
@@ -243,7 +271,9 @@ class TestDamage:
         write_artefact(tmp_path, arrays, content)
         assert f"damaged (KeyError: '{part}')" in self.fail(tmp_path)
 
-    @pytest.mark.parametrize("part", ["model", "strength", "report", "adapter"])
+    @pytest.mark.parametrize(
+        "part", ["model", "strength", "open", "fallback", "unknown", "report", "adapter"]
+    )
     @pytest.mark.parametrize("value", [{"name": "ridge"}, [], "text", 4])
     def test_a_part_that_is_something_else_is_told(self, plain, tmp_path, part, value):
         plain.warm.save(tmp_path)
@@ -255,7 +285,8 @@ class TestDamage:
         "name",
         [
             *("mapped_ids", "other_ids", "mapped_factors", "other_factors", "mapped"),
-            *("prior_mean", "prior_precision", "seen_indptr", "seen_indices", "seen_data"),
+            *("prior_mean", "prior_precision", "nulls_mean", "nulls_shared"),
+            *("extra_rows", "extra_columns", "seen_indptr", "seen_indices", "seen_data"),
         ],
     )
     @pytest.mark.parametrize("missing", [True, False])
