@@ -32,8 +32,8 @@ __all__ = [
 People = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-CENTRES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
-TEMPERS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+CENTRES = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5)
+TEMPERS = (0.1, 0.3, 1.0, 3.0, 10.0)
 BLENDS = (0.0, 0.15, 0.3, 0.6, 1.0)
 RIDGES = (1.0, 0.0)  # of the mapped side, as multiples of the model's
 PASSES = 2  # over tempers, centres and blends
@@ -129,9 +129,12 @@ def choose(bench: Bench, plan: Plan, people: Mask) -> Choice:
         return tried[crossing]
 
     def best_of(options: Iterable[Crossing]) -> Crossing:
-        wanted = list(options)
-        left = [o for o in wanted[1:] if o in tried or _affordable(bench, plan, o, len(tried))]
-        return max([wanted[0], *left], key=worth)
+        first, *others = options
+        worth(first)
+        for other in others:
+            if other in tried or _affordable(bench, plan, other, len(tried)):
+                worth(other)
+        return max((option for option in (first, *others) if option in tried), key=worth)
 
     families = [
         best_of(map(Crossing, numbers))
@@ -267,7 +270,7 @@ def _best_in(
 def _probes(plan: Plan, shots: int) -> list[Pull]:
     """The pulls at which crossings are compared with each other."""
     if plan.fixed is not None:
-        return [_fixed_pulls(plan)[shots]]
+        return [_fixed_pulls(plan.fixed, plan.shots)[shots]]
     return [Pull(temper=temper) for temper in (PROBES if shots else (1.0,))]
 
 
@@ -279,19 +282,17 @@ def _probe(bench: Bench, plan: Plan, crossing: Crossing, people: Mask) -> float:
     )
 
 
-def _fixed_pulls(plan: Plan) -> dict[int, Pull]:
-    assert plan.fixed is not None  # noqa: S101
-    strength = plan.fixed
-    places = strength.bucket(np.array(plan.shots))
+def _fixed_pulls(strength: Strength, shots: Sequence[int]) -> dict[int, Pull]:
+    places = strength.bucket(np.array(shots))
     return {
         k: Pull(strength.centre[p], strength.temper[p], strength.regularization, strength.blend[p])
-        for k, p in zip(plan.shots, places, strict=True)
+        for k, p in zip(shots, places, strict=True)
     }
 
 
 def _pulls(bench: Bench, plan: Plan, crossing: Crossing, people: Mask) -> dict[int, Pull]:
     if plan.fixed is not None:
-        return _fixed_pulls(plan)
+        return _fixed_pulls(plan.fixed, plan.shots)
     pulls = {k: Pull() for k in plan.shots}
 
     def settle(name: str, values: Sequence[float], shots: Sequence[int]) -> None:
@@ -339,8 +340,9 @@ def _for_each(grid: dict[int, dict[float, People]], now: dict[int, float]) -> di
             for value, people in row.items()
         }
 
-    def worth(k: int, value: float) -> float:
-        return relative[k][value] + POOLED * _mean(row[value] for row in relative.values())
+    def worth(k: int, value: float) -> tuple[float, bool]:
+        pooled = _mean(row[value] for row in relative.values())
+        return relative[k][value] + POOLED * pooled, value == now[k]
 
     return {k: max(row, key=partial(worth, k)) for k, row in relative.items()}
 

@@ -44,7 +44,7 @@ class Strength:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shots", _checked_shots(self.shots))
-        if not self.blend:
+        if not len(self.blend):
             object.__setattr__(self, "blend", (0.0,) * len(self.shots))
         for name in ("centre", "temper", "blend"):
             object.__setattr__(self, name, tuple(map(float, getattr(self, name))))

@@ -1,0 +1,363 @@
+"""What is chosen follows from the quality of the people who choose, and from nothing else.
+
+The bench here makes qualities up, so that what is best is known.
+"""
+
+from dataclasses import replace
+from itertools import product
+from zlib import crc32
+
+import numpy as np
+import pytest
+
+from coldstart.search import (
+    BLENDS,
+    CENTRES,
+    LEAST_PEOPLE,
+    NULL_TEMPERS,
+    RIDGES,
+    TEMPERS,
+    Plan,
+    choose,
+    choose_null,
+    outer_quality,
+    usable_shots,
+)
+from coldstart.strength import NullArm, Strength
+from coldstart.trials import Crossing, Pull
+
+SHOTS = (0, 1, 2, 5)
+FOLDS, N_PEOPLE = 4, 400
+
+
+class MadeUp:
+    """A bench of three families of adapters, in which a trial is worth what a function says.
+
+    Everybody has this quality and noise of their own, which all trials share but for a little.
+    """
+
+    def __init__(self, worth=lambda crossing, pull, k: 0.5, null=lambda arm, target, k: 0.3):
+        self.worth, self.null = worth, null
+        self.people = np.random.default_rng(0).normal(0, 0.1, N_PEOPLE)
+        self.groups = np.arange(N_PEOPLE) % FOLDS
+        self.folds = range(FOLDS)
+        self.late = False
+        self.pairs = {}
+        self.asked = {}
+
+    def families(self):
+        return [[0, 1], [2, 3, 4], [5]]
+
+    def family(self, numbers):
+        return f"family of {numbers[0]}"
+
+    def fused(self, one, other):
+        return self.pairs.setdefault((min(one, other), max(one, other)), 6 + len(self.pairs))
+
+    def knows(self, crossing):
+        return any(key[0] == crossing for key in self.asked)
+
+    def truth(self, shots):
+        return np.arange(N_PEOPLE) < N_PEOPLE / (1 + shots)
+
+    def quality(self, crossing, pull, shots):
+        if not shots:
+            pull = Pull(pull.centre, blend=pull.blend)
+        key = crossing, pull, shots
+        if key not in self.asked:
+            self.asked[key] = self.people + self.worth(*key)
+        return self.asked[key]
+
+    def null_quality(self, arm, target, shots):
+        return self.people + self.null(arm, target, shots)
+
+    @property
+    def crossings(self):
+        return {key[0] for key in self.asked}
+
+
+EVERYBODY = np.ones(N_PEOPLE, bool)
+
+
+def plan(**settings):
+    return Plan(**{"shots": SHOTS, "finalists": 3, **settings})
+
+
+def prefers(**best):
+    """Worth of a trial that falls with the distance of each knob from its best value."""
+
+    def worth(crossing, pull, k):
+        value = 1.0
+        for name, wanted in best.items():
+            at = getattr(pull if hasattr(pull, name) else crossing, name)
+            wanted = wanted[k] if isinstance(wanted, dict) else wanted
+            value -= 0.1 * abs(np.log(at / wanted)) if name == "temper" else 0.1 * abs(at - wanted)
+        return value
+
+    return worth
+
+
+class TestCrossing:
+    @pytest.mark.parametrize("best", range(6))
+    def test_the_best_adapter_of_all_families_is_chosen(self, best):
+        choice = choose(MadeUp(prefers(adapter=best)), plan(), EVERYBODY)
+        assert choice.crossing == Crossing(best)
+
+    def test_so_are_the_source_and_the_target_model(self):
+        bench = MadeUp(prefers(adapter=3, source=2, target=1))
+        choice = choose(bench, plan(sources=3, targets=4), EVERYBODY)
+        assert choice.crossing == Crossing(3, 2, 1)
+
+    def test_of_equally_good_ones_the_first_is_kept(self):
+        bench = MadeUp()
+        choice = choose(bench, plan(sources=3, targets=4, fuse=True), EVERYBODY)
+        assert choice.crossing == Crossing(0, 0, 0)
+
+    def test_a_family_that_needs_another_source_model_is_found_among_the_finalists(self):
+        values = {(5, 1): 0.9, (0, 0): 0.7}
+        worth = lambda c, p, k: values.get((c.adapter, c.source), 0.5)  # noqa: E731
+        assert choose(MadeUp(worth), plan(sources=2), EVERYBODY).crossing == Crossing(5, 1)
+        alone = choose(MadeUp(worth), plan(sources=2, finalists=1), EVERYBODY)
+        assert alone.crossing == Crossing(0)
+
+    def test_a_mean_of_the_best_of_two_families_is_chosen_where_it_is_better(self):
+        worth = lambda c, p, k: {4: 0.6}.get(c.adapter, 0.9 if c.adapter >= 6 else 0.5)  # noqa: E731
+        bench = MadeUp(worth)
+        assert choose(bench, plan(fuse=True), EVERYBODY).crossing.adapter in bench.pairs.values()
+        assert set(bench.pairs) == {(0, 4), (4, 5), (0, 5)}
+        assert choose(MadeUp(worth), plan(fuse=False), EVERYBODY).crossing == Crossing(4)
+
+    def test_adapters_are_compared_at_the_temper_that_suits_them(self):
+        """Adapter 4 states a precision that is far too small; at twice that it is the best."""
+
+        def worth(crossing, pull, k):
+            if crossing.adapter == 4 and k:
+                return 0.9 if pull.temper >= 2 else 0.2
+            return 0.6
+
+        assert choose(MadeUp(worth), plan(), EVERYBODY).crossing == Crossing(4)
+
+
+class TestPulls:
+    def test_every_number_of_shots_has_the_temper_and_the_centre_that_are_best_for_it(self):
+        tempers = dict(zip(SHOTS, (1.0, TEMPERS[-1], TEMPERS[2], TEMPERS[0]), strict=True))
+        centres = dict(zip(SHOTS, (CENTRES[0], CENTRES[-1], CENTRES[2], CENTRES[3]), strict=True))
+        bench = MadeUp(prefers(temper=tempers, centre=centres))
+        pulls = choose(bench, plan(), EVERYBODY).pulls
+        assert {k: pull.temper for k, pull in pulls.items()} == tempers
+        assert {k: pull.centre for k, pull in pulls.items()} == centres
+
+    def test_a_blend_is_chosen_where_it_may_be_tried(self):
+        blends = dict(zip(SHOTS, (BLENDS[-1], BLENDS[2], BLENDS[1], BLENDS[0]), strict=True))
+        bench = MadeUp(prefers(blend=blends))
+        pulls = choose(bench, plan(blend=True), EVERYBODY).pulls
+        assert {k: pull.blend for k, pull in pulls.items()} == blends
+        without = choose(bench, plan(blend=False), EVERYBODY).pulls
+        assert {pull.blend for pull in without.values()} == {0.0}
+
+    @pytest.mark.parametrize("ridge", RIDGES)
+    def test_the_ridge_is_one_for_all(self, ridge):
+        pulls = choose(MadeUp(prefers(ridge=ridge)), plan(), EVERYBODY).pulls
+        assert {pull.ridge for pull in pulls.values()} == {ridge}
+
+    def test_a_difference_that_is_less_than_its_uncertainty_moves_nothing(self):
+        """Another centre is better by a twentieth of a standard error, and then by ten of them."""
+        noise = np.random.default_rng(1).normal(0, 1, N_PEOPLE)
+        noise -= noise.mean()
+        error = noise.std() / np.sqrt(N_PEOPLE)
+        for gain, centre in ((0.05, 1.0), (10.0, 1.25)):
+            there = 5 + noise + gain * error
+            bench = MadeUp(lambda c, p, k, there=there: there if p.centre == 1.25 else 5.0)
+            assert choose(bench, plan(shots=(0,)), EVERYBODY).pulls[0].centre == centre
+
+    def test_where_one_number_of_shots_does_not_care_the_others_decide(self):
+        bench = MadeUp(lambda c, p, k: 0.5 + 0.1 * (k != 2 and p.temper == TEMPERS[-1]))
+        assert choose(bench, plan(), EVERYBODY).pulls[2].temper == TEMPERS[-1]
+
+    def test_a_strength_that_is_given_is_kept_and_the_rest_compared_at_it(self):
+        given = Strength((0, 2), (0.75, 1.25), (1.0, 7.0), 3.0, (0.0, 0.5))
+        bench = MadeUp(lambda c, p, k: 0.9 if c.adapter == 3 and p.temper == 7.0 else 0.5)
+        choice = choose(bench, plan(fixed=given), EVERYBODY)
+        assert choice.crossing == Crossing(3)
+        first, later = Pull(0.75, 1.0, 3.0, 0.0), Pull(1.25, 7.0, 3.0, 0.5)
+        assert choice.pulls == {0: first, 1: first, 2: later, 5: later}
+
+    def test_they_become_a_strength_with_the_ridge_of_the_target_model(self):
+        choice = choose(MadeUp(prefers(ridge=1.0, blend=0.3)), plan(blend=True), EVERYBODY)
+        strength = choice.strength(20.0)
+        assert (strength.shots, strength.regularization) == (SHOTS, 20.0)
+        assert strength.blend == (0.3,) * len(SHOTS)
+
+
+class TestLimits:
+    @pytest.mark.parametrize("trials", [1, 2, 3, 7, 11, 64])
+    def test_no_more_crossings_are_compared_than_trials(self, trials):
+        bench = MadeUp(prefers(adapter=4, source=1, target=1))
+        wanted = plan(sources=3, targets=4, fuse=True, blend=True, trials=trials)
+        choice = choose(bench, wanted, EVERYBODY)
+        assert choice.crossing in bench.crossings
+        whole = 6 + 3 * 2 + 3 + 3  # adapters, source models of the finalists, means, target models
+        assert len(bench.crossings) == min(trials, whole)
+
+    def test_when_it_is_late_from_the_start_the_first_crossing_is_tuned(self):
+        bench = MadeUp(prefers(adapter=4, temper=TEMPERS[0]))
+        bench.late = True
+        choice = choose(bench, plan(sources=3, targets=4, fuse=True), EVERYBODY)
+        assert bench.crossings == {Crossing(0)} == {choice.crossing}
+        assert choice.pulls[5].temper == TEMPERS[0]
+
+    def test_when_it_becomes_late_nothing_new_is_tried(self):
+        class Clock(MadeUp):
+            def quality(self, crossing, pull, shots):
+                self.late = self.late or crossing.adapter == 2
+                return super().quality(crossing, pull, shots)
+
+        bench = Clock(lambda c, p, k: 0.5 + 0.1 * (c.adapter in (2, 5)))
+        assert choose(bench, plan(), EVERYBODY).crossing == Crossing(2)
+        assert bench.crossings == {Crossing(0), Crossing(1), Crossing(2)}
+
+
+class TestWithoutASource:
+    ARMS = (
+        NullArm("popularity", "all", 1.0, 1.0),
+        NullArm("popularity", "anchors", 1.0, 1.0),
+        NullArm("plain", "all", 1.0, 100.0),
+        NullArm("mean", "all", NULL_TEMPERS[0], 0.0),
+        NullArm("mean", "anchors", NULL_TEMPERS[-1], 1.0),
+    )
+
+    @pytest.mark.parametrize("best", ARMS, ids=str)
+    def test_the_best_arm_is_found(self, best):
+        bench = MadeUp(null=lambda arm, target, k: 0.5 + 0.1 * (arm == best))
+        assert choose_null(bench, plan(), EVERYBODY).arms[5] == best
+
+    def test_every_number_of_shots_has_its_own(self):
+        wanted = {0: self.ARMS[1], 1: self.ARMS[2], 2: self.ARMS[3], 5: self.ARMS[4]}
+        bench = MadeUp(null=lambda arm, target, k: 0.5 + 0.1 * (arm == wanted[k]))
+        assert choose_null(bench, plan(), EVERYBODY).arms == wanted
+
+    def test_popularity_is_left_out_where_it_may_not_be(self):
+        bench = MadeUp(null=lambda arm, target, k: 0.5 + 0.1 * (arm.kind == "popularity"))
+        assert choose_null(bench, plan(), EVERYBODY).arms[0].kind == "popularity"
+        arms = choose_null(bench, plan(), EVERYBODY, popular=False).arms
+        assert "popularity" not in {arm.kind for arm in arms.values()}
+
+    def test_the_target_model_is_the_best_one_or_the_one_asked_for(self):
+        bench = MadeUp(null=lambda arm, target, k: 0.5 + 0.1 * (target == 2))
+        assert choose_null(bench, plan(targets=4), EVERYBODY).target == 2
+        assert choose_null(bench, plan(targets=4), EVERYBODY, 1).target == 1
+        bench.late = True
+        assert choose_null(bench, plan(targets=4), EVERYBODY).target == 0
+
+    def test_they_become_a_fallback_with_the_ridge_of_the_target_model(self):
+        bench = MadeUp(null=lambda arm, target, k: 0.5 + 0.1 * (arm == self.ARMS[2]))
+        fallback = choose_null(bench, plan(shots=(0, 5)), EVERYBODY).fallback(3.0)
+        assert fallback.shots == (0, 5)
+        assert fallback.arms[1] == NullArm("plain", "all", 1.0, 300.0)
+
+
+class Grudging(MadeUp):
+    """One fold's people judge everything as they are told to, the others as they did."""
+
+    def __init__(self, fold, seed, **made):
+        super().__init__(**made)
+        self.fold, self.seed = fold, seed
+
+    def judged(self, people, *key):
+        own = np.random.default_rng([self.seed, crc32(repr(key).encode())]).random(N_PEOPLE)
+        return np.where(self.groups == self.fold, own, people)
+
+    def quality(self, crossing, pull, shots):
+        return self.judged(super().quality(crossing, pull, shots), crossing, pull, shots)
+
+    def null_quality(self, arm, target, shots):
+        return self.judged(super().null_quality(arm, target, shots), str(arm), target, shots)
+
+
+class TestOuter:
+    def choices(self, monkeypatch, bench, wanted):
+        """What was chosen without each fold, and the whole of what that is measured as."""
+        found = []
+
+        def remembered(bench, plan, people):
+            found.append((people, choose(bench, plan, people), choose_null(bench, plan, people)))
+            return found[-1][1]
+
+        monkeypatch.setattr("coldstart.search.choose", remembered)
+        return found, outer_quality(bench, wanted)
+
+    @pytest.mark.parametrize("fold", range(FOLDS))
+    def test_people_do_not_take_part_in_the_choice_that_is_measured_on_them(
+        self, monkeypatch, fold
+    ):
+        """The canary: judgements of one fold's people are replaced by noise."""
+        made = {"worth": prefers(adapter=3, temper=TEMPERS[-1], centre=CENTRES[0])}
+        wanted = plan(sources=2, targets=2, fuse=True, blend=True)
+        twins = [
+            self.choices(monkeypatch, bench, wanted)[0][fold]
+            for bench in (MadeUp(**made), Grudging(fold, 1, **made), Grudging(fold, 2, **made))
+        ]
+        for people, choice, null in twins:
+            assert not people[np.arange(N_PEOPLE) % FOLDS == fold].any()
+            assert people.sum() == N_PEOPLE - N_PEOPLE // FOLDS
+            assert (choice.crossing, choice.pulls) == (twins[0][1].crossing, twins[0][1].pulls)
+            assert (null.target, null.arms) == (twins[0][2].target, twins[0][2].arms)
+
+    def test_the_canary_sings_in_the_choices_of_other_folds(self, monkeypatch):
+        made = {"worth": prefers(adapter=3, temper=TEMPERS[-1])}
+        pulls = {
+            str(self.choices(monkeypatch, Grudging(0, seed, **made), plan())[0][1][1].pulls)
+            for seed in range(4)
+        }
+        assert len(pulls) > 1
+
+    def test_quality_is_that_of_the_choice_made_without_each_person(self, monkeypatch):
+        bench = Grudging(2, 5, worth=prefers(adapter=3, temper=TEMPERS[-1]))
+        found, outer = self.choices(monkeypatch, bench, plan())
+        for (place, k), (fold, (_, choice, null)) in product(enumerate(SHOTS), enumerate(found)):
+            inside = bench.groups == fold
+            expected = bench.quality(choice.crossing, choice.pulls[k], k)[inside]
+            assert np.array_equal(outer.quality["auto"][place, inside], expected)
+            expected = bench.null_quality(null.arms[k], null.target, k)[inside]
+            assert np.array_equal(outer.baseline[place, inside], expected)
+
+    def test_every_family_is_measured_beside_the_choice(self):
+        bench = MadeUp(prefers(adapter=3))
+        outer = outer_quality(bench, plan())
+        assert list(outer.quality) == ["auto", "family of 0", "family of 2", "family of 5"]
+        assert np.array_equal(outer.quality["auto"], outer.quality["family of 2"])
+        expected = np.tile(bench.people + 0.8, (len(SHOTS), 1))  # that of adapter 1
+        np.testing.assert_allclose(outer.quality["family of 0"], expected, rtol=1e-12)
+
+    def test_families_for_which_there_was_no_time_are_left_out(self):
+        bench = MadeUp(prefers(adapter=3))
+        bench.late = True
+        assert list(outer_quality(bench, plan()).quality) == ["auto", "family of 0"]
+
+    def test_it_says_which_arm_without_a_source_it_was(self):
+        best = NullArm("mean", "anchors", NULL_TEMPERS[1], 1.0)
+        bench = MadeUp(null=lambda arm, target, k: 0.5 + 0.1 * (arm == best))
+        outer = outer_quality(bench, plan(shots=(0, 2)))
+        assert outer.baseline_names[1] == str(best)
+
+    def test_progress_is_told_fold_by_fold(self):
+        ticks = []
+        outer_quality(MadeUp(), plan(), lambda: ticks.append(1))
+        assert len(ticks) == FOLDS
+
+
+def test_numbers_of_shots_need_enough_people_with_something_left_to_find():
+    bench = MadeUp()
+    enough = N_PEOPLE // LEAST_PEOPLE - 1  # at so many shots just enough of them have
+    assert usable_shots(bench, (0, 1, 5, enough, enough + 5)) == (0, 1, 5, enough)
+    bench.truth = lambda shots: np.zeros(N_PEOPLE, bool)
+    assert usable_shots(bench, SHOTS) == (0,)
+
+
+def test_people_without_truth_count_for_nothing():
+    bench = MadeUp(prefers(adapter=3, temper=TEMPERS[-1]))
+    known = replace(choose(bench, plan(), EVERYBODY))
+    bench.asked.clear()
+    bench.people[::3] = np.nan
+    again = choose(bench, plan(), EVERYBODY)
+    assert (again.crossing, again.pulls) == (known.crossing, known.pulls)
