@@ -15,6 +15,7 @@ from .kernel import KernelAdapter
 from .linear import RidgeAdapter
 from .neighbour import NeighbourAdapter
 from .procrustes import ProcrustesAdapter
+from .regressor import RegressorAdapter
 from .task import TaskAdapter
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "MeanAdapter",
     "NeighbourAdapter",
     "ProcrustesAdapter",
+    "RegressorAdapter",
     "RidgeAdapter",
     "TaskAdapter",
     "named",
@@ -45,6 +47,7 @@ ADAPTERS: dict[str, Callable[..., Adapter]] = {
     "mean": MeanAdapter,
     "neighbour": NeighbourAdapter,
     "procrustes": ProcrustesAdapter,
+    "regressor": RegressorAdapter,
     "ridge": RidgeAdapter,
     "task": TaskAdapter,
 }

@@ -88,7 +88,9 @@ class FusedAdapter:
         s, t, w = anchor_arrays(source, target, weight, who="FusedAdapter")
         parts = self._parts()
         if not parts:
-            raise ValueError("FusedAdapter needs at least one adapter to take the mean of, got none")
+            raise ValueError(
+                "FusedAdapter takes the mean of adapters: give it at least one"
+            )
         self.adapters_ = [
             copy.deepcopy(part).fit(s, t, weight=w, context=context) for part in parts
         ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import product
 from typing import Any, Literal, NamedTuple
 
@@ -24,7 +23,7 @@ from .base import (
 )
 from .linear import RidgeAdapter
 from .nystroem import FeatureProblem, Landmarks
-from .source_rows import Kind, SourceRows, canonical, null_mean, source_kinds, take
+from .source_rows import Kind, SourceRows, canonical, null_mean, source_kinds
 from .spread import Spread
 
 __all__ = ["KernelAdapter"]
@@ -32,7 +31,7 @@ __all__ = ["KernelAdapter"]
 KERNELS = ("linear", "rbf")
 KINDS = ("embeddings", "interactions")
 LOO_RIDGES = tuple(np.logspace(-2, 2.5, 10))
-CANDIDATE_RIDGES = (2.0, 6.0, 20.0, 60.0)
+CANDIDATE_RIDGES = (2.0, 6.0, 20.0)
 CHECKED = 4096  # anchors, about, that are predicted without themselves
 
 
@@ -153,13 +152,11 @@ class KernelAdapter:
         count = np.bincount(same, w[order]).astype(np.float64)  # equal anchors are one
         order = order[np.unique(same, return_index=True)[1]]
         with one_blas_thread():
-            rows = replace(take(context, order), target_covariance=context.target_covariance)
-            metric = score_metric(context, t.shape[1])
-            self._learn(s[order], t[order].astype(np.float64), count, rows, metric)
+            self._learn(s[order], t[order].astype(np.float64), count, context.take(order))
         return self
 
-    def _learn(self, s: Rows, t: Array, w: Array, context: AnchorContext, metric: Array) -> None:
-        some = slice(None, None, -(-len(w) // CHECKED))
+    def _learn(self, s: Rows, t: Array, w: Array, context: AnchorContext) -> None:
+        metric, some = score_metric(context, t.shape[1]), slice(None, None, -(-len(w) // CHECKED))
         error = np.inf
         for setting in self._settings(context):
             view = SourceRows.of(setting.rows, s, context, unit=setting.normalize)
@@ -173,10 +170,7 @@ class KernelAdapter:
                     error, self.ridge_, self._view, self._fit = size, float(ridge), view, fit
                     self.kernel_, self.rows_, self.normalize_ = setting
                     residuals = off / np.sqrt(known)[:, None]
-        told = replace(
-            take(context, np.arange(len(w))[some]), target_covariance=context.target_covariance
-        )
-        self.spread_ = Spread.of(residuals, w[some], s[some], told)
+        self.spread_ = Spread.of(residuals, w[some], s[some], context.take(np.arange(len(w))[some]))
 
     def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
         """The posterior of the process for `source` (m, d_source), a Gaussian per row."""

@@ -24,7 +24,7 @@ from .base import (
     embeddings,
     score_metric,
 )
-from .source_rows import SourceRows, canonical, null_mean, source_kinds, take
+from .source_rows import SourceRows, canonical, null_mean, source_kinds
 from .spread import Spread
 
 __all__ = ["NeighbourAdapter"]
@@ -145,7 +145,7 @@ class NeighbourAdapter:
         self._width = s.shape[1]
         self.origin_ = null_mean(t[order], w[order], context, self.pseudo_anchors)
         with one_blas_thread():
-            self._learn(s[order], t[order].astype(np.float64), w[order], same, context, order)
+            self._learn(s[order], t[order].astype(np.float64), w[order], same, context.take(order))
         return self
 
     def _learn(
@@ -155,17 +155,15 @@ class NeighbourAdapter:
         w: Array,
         same: NDArray[np.int64],
         context: AnchorContext,
-        order: NDArray[np.int64],
     ) -> None:
-        rows = take(context, order)
         some = np.flatnonzero(same % -(-(same[-1] + 1) // CHECKED) == 0)
         apart = same[some, None] == same
         metric = score_metric(context, t.shape[1])
-        kinds, sizes = source_kinds(self.rows, rows), SIZES if self.k == "auto" else (self.k,)
+        kinds, sizes = source_kinds(self.rows, context), SIZES if self.k == "auto" else (self.k,)
         tried: dict[tuple[str, int], tuple[_Neighbours, Array, Array]] = {}
         errors: dict[tuple[str, int], float] = {}
         for kind in sorted({"embeddings", *kinds}):
-            view = SourceRows.of(kind, s, rows, unit=True, idf=self.idf)
+            view = SourceRows.of(kind, s, context, unit=True, idf=self.idf)
             near = _Neighbours(view, t, w, max(sizes), self.pseudo, self.origin_)
             found = near.look(view.rows[some], apart)
             for k in sizes:
@@ -178,9 +176,8 @@ class NeighbourAdapter:
         self.rows_, self.k_ = min(product(kinds, sizes), key=errors.__getitem__)
         self._near = {kind: near for (kind, k), (near, _, _) in tried.items() if k == self.k_}
         _, residuals, leverage = tried[self.rows_, self.k_]
-        told = replace(take(rows, some), target_covariance=context.target_covariance)
         residuals = residuals / np.sqrt(1 + leverage)[:, None]
-        self.spread_ = Spread.of(residuals, w[some], s[some], told)
+        self.spread_ = Spread.of(residuals, w[some], s[some], context.take(some))
 
     def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
         """A Gaussian around the local average for `source` (m, d_source)."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .base import AnchorContext, Array, Rows, scaled
 
-__all__ = ["SourceRows", "canonical", "null_mean", "source_kinds", "take"]
+__all__ = ["SourceRows", "canonical", "null_mean", "source_kinds"]
 
 Kind = Literal["embeddings", "interactions"]
 
@@ -77,13 +77,6 @@ def source_kinds(rows: str, context: AnchorContext | None) -> tuple[Kind, ...]:
     if rows == "embeddings" or context is None or context.source_rows is None:
         return ("embeddings",)
     return ("interactions",) if rows == "interactions" else ("embeddings", "interactions")
-
-
-def take(context: AnchorContext | None, rows: NDArray[np.int64]) -> AnchorContext:
-    """The part of a context that tells of source rows, for some of the rows."""
-    if context is None or context.source_rows is None:
-        return AnchorContext()
-    return AnchorContext(source_rows=sp.csr_matrix(context.source_rows)[rows])
 
 
 def canonical(

@@ -69,9 +69,15 @@ class Belief:
         shared = np.linalg.inv(np.reshape(covariance, (d, d)) / (n + 1))
         nulls = Prior(np.stack([mean, mean]), shared=shared, origin=mean)
         nothing = Prior(np.zeros((n + 1, d), np.float32), 0.0)
-        plain = Fallback((0,), (NullArm("plain", "all", 1.0, regularization),))
-        strength = Strength(regularization=regularization)
-        return cls(nothing, np.zeros(n + 1, bool), nulls, strength, (True,), plain, plain)
+        plain, mean_of_all = (
+            Fallback((0,), (NullArm(kind, "all", 1.0, regularization),))
+            for kind in ("plain", "mean")
+        )
+        strength, known = (
+            Strength(regularization=regularization),
+            np.append(np.ones(n, bool), False),
+        )
+        return cls(nothing, known, nulls, strength, (False,), plain, mean_of_all)
 
     def follows(self, rows: Rows, counts: Counts) -> NDArray[np.bool_]:
         """Which rows (-1: unknown ids) with `counts` interactions follow the source."""
@@ -272,9 +278,7 @@ class Served:
         """The rows of one side as they are ranked."""
         return self._catalogs[side is self.other]
 
-    def queries(
-        self, side: Side, rows: Rows, history: sp.csr_matrix, num_threads: int
-    ) -> Floats:
+    def queries(self, side: Side, rows: Rows, history: sp.csr_matrix, num_threads: int) -> Floats:
         """Rows (q, D) whose products with the catalog of the other side are the scores of some
         rows (-1: unknown ids) after their `history`.
         """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from coldstart.adapters import FusedAdapter
 from coldstart.adapters.base import Adapter
+from coldstart.adapters.fused import fuse_evenly
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors
 from coldstart.heldout import Scorer, hold_out
@@ -133,6 +134,7 @@ class Fold:
         self._trained: dict[int, Trained] = {}
         self._priors: dict[Crossing, Prior] = {}
         self._histories: dict[int, sp.csr_matrix] = {}
+        self._added: _Added | None = None
 
     def target(self, number: int) -> Trained:
         """The target model of that number, fitted when it is first asked for."""
@@ -164,8 +166,9 @@ class Fold:
 
     def row_map(self, source: Space) -> _Added:
         """The held-out people's coordinates along the columns of a row map."""
-        if not hasattr(self, "_added"):
-            assert source.matrix is not None  # noqa: S101
+        if self._added is None:
+            if source.matrix is None:
+                raise ValueError("a row map needs the interactions of the source: blend nothing")
             train = self.train.user_items[self.anchors.target]
             fitted = RowMap.fit(source.matrix[self.anchors.source], train)
             said = fitted.predict(source.matrix[self.people])
@@ -224,6 +227,7 @@ class Bench:
         self._known: dict[tuple[object, ...], People] = {}
         self._single = len(self.adapters)
         self._pairs: dict[tuple[int, int], int] = {}
+        self._parts_of: dict[int, tuple[int, int]] = {}
         self._end = time.monotonic() + budget
 
     @cached_property
@@ -253,6 +257,7 @@ class Bench:
         pair = (min(one, other), max(one, other))
         if pair not in self._pairs:
             self._pairs[pair] = len(self.adapters)
+            self._parts_of[self._pairs[pair]] = pair
             self.adapters.append(FusedAdapter([self.adapters[number] for number in pair]))
         return self._pairs[pair]
 
@@ -267,9 +272,7 @@ class Bench:
 
     def truth(self, shots: int) -> NDArray[np.bool_]:
         """Who (n_people,) has something left to find."""
-        return np.concatenate(
-            [np.diff(fold.held.truth(shots).indptr) > 0 for fold in self.folds]
-        )
+        return np.concatenate([np.diff(fold.held.truth(shots).indptr) > 0 for fold in self.folds])
 
     def quality(self, crossing: Crossing, pull: Pull, shots: int) -> People:
         """Quality (n_people,) of a transfer, NaN for people with nothing left to find."""
@@ -296,8 +299,7 @@ class Bench:
 
     def _crossed(self, fold: Fold, crossing: Crossing, pull: Pull, shots: int) -> People:
         trained, source = fold.target(crossing.target), self.source(crossing.source)
-        prior = fold.prior(crossing, self.adapters[crossing.adapter], source)
-        prior = prior.centre(pull.centre).temper(pull.temper)
+        prior = self._prior(fold, crossing, source).centre(pull.centre).temper(pull.temper)
         rows = trained.solve(fold.history(shots), prior, pull.ridge)
         columns = trained.model.item_factors
         if pull.blend:
@@ -306,6 +308,15 @@ class Bench:
             rows = blended(rows, trained.spread, added.rows, added.spread, weight)
             columns = np.hstack([columns, added.columns])
         return self._ranked(fold, lambda block: rows[block] @ columns.T, shots)
+
+    def _prior(self, fold: Fold, crossing: Crossing, source: Space) -> Prior:
+        """What is said of the people of a fold; a mean of adapters fits none of them again."""
+        parts = self._parts_of.get(crossing.adapter)
+        if parts is None:
+            return fold.prior(crossing, self.adapters[crossing.adapter], source)
+        return fuse_evenly(
+            [self._prior(fold, replace(crossing, adapter=part), source) for part in parts]
+        )
 
     def _without(self, fold: Fold, arm: NullArm, target: int, shots: int) -> People:
         if arm.kind == "popularity":

@@ -3,6 +3,8 @@
 Scores are float32: they agree with float64 to 1e-4.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -12,15 +14,15 @@ import scipy.sparse as sp
 from coldstart.als import PriorALS
 from coldstart.errors import DataError, UnknownIdError
 from coldstart.prior import Prior
-from coldstart.serving import Belief, Served, answer
-from coldstart.strength import Strength
+from coldstart.serving import Belief, Extras, Served, answer, solve_believed
+from coldstart.strength import Fallback, NullArm, Strength
 from coldstart.vocabulary import Vocabulary
 
 D, N_TRAINED, N_ADDED, N_ITEMS = 3, 12, 2, 8
 N = N_TRAINED + N_ADDED
 ALPHA, RIDGE = 3.0, 0.7
 STRENGTH = Strength((0, 2), (0.5, 1.0), (1.0, 4.0), RIDGE)
-NULL = Strength((0, 1), (1.0, 1.0), (1.0, 0.5), RIDGE)
+UNKNOWN = Fallback((0, 1), (NullArm("mean", "all", 1.0, RIDGE), NullArm("mean", "all", 0.5, RIDGE)))
 SOURCE_KNOWS = np.array([*[True] * 9, False, False, False, True, True, False])
 PEOPLE = [f"u{row}" for row in range(N)]
 ITEMS = [f"i{row}" for row in range(N_ITEMS)]
@@ -44,9 +46,27 @@ def make_prior():
     return Prior(mean, rng.uniform(1, 3, N + 1), shared=spread @ spread.T, origin=[0.3, 0.2, 0.1])
 
 
+def make_nulls():
+    """Two rows, of which the first is used."""
+    rng = np.random.default_rng(4)
+    spread = rng.normal(size=(D, 2 * D))
+    return Prior(rng.normal(size=(2, D)), 2.0, shared=spread @ spread.T)
+
+
+def prior_of(belief, row, count):
+    """The prior of one row (-1: a stranger) with so many interactions, put together by hand."""
+    if row >= 0 and SOURCE_KNOWS[row]:
+        bucket = int(count >= 2)
+        prior = belief.prior.take([row]).centre(STRENGTH.centre[bucket])
+        return prior.temper(STRENGTH.temper[bucket])
+    return belief.nulls.take([0]).temper(0.5 if count else 1.0)
+
+
 @pytest.fixture(scope="module")
 def belief():
-    return Belief(make_prior(), SOURCE_KNOWS, STRENGTH, NULL)
+    return Belief(
+        make_prior(), SOURCE_KNOWS, make_nulls(), STRENGTH, (True, True), UNKNOWN, UNKNOWN
+    )
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +74,15 @@ def served(belief):
     log = make_log()
     model = PriorALS(factors=D, regularization=RIDGE, alpha=ALPHA, iterations=5, rng=0)
     model.fit(log, show_progress=False)
-    prior = belief.at(np.arange(N_TRAINED), np.diff(log.indptr))
-    model.condition_users(log, prior, regularization=RIDGE)
-    return Served.of(model, belief, (Vocabulary(PEOPLE), Vocabulary(ITEMS)), log)
+    everybody = np.arange(N_TRAINED)
+    columns = model.item_factors
+    rows = solve_believed(belief, everybody, log, columns, alpha=ALPHA, num_threads=1)
+    prior = belief.pulled(everybody, np.diff(log.indptr))
+    model.restore(rows, columns, prior, RIDGE)
+    none = Extras(
+        *(np.zeros(shape, np.float32) for shape in ((N + 1, 0), (N_ITEMS, 0), (0, N_ITEMS)))
+    )
+    return Served.of(model, belief, (Vocabulary(PEOPLE), Vocabulary(ITEMS)), log, none)
 
 
 def dense(values, other, prior=None, row=0):
@@ -83,8 +109,8 @@ def near(actual, expected):
 
 def recommend(served, ids, n=N_ITEMS, history=None, missing="raise", num_threads=1):
     return answer(
+        served,
         served.mapped,
-        served.other,
         ids,
         n=n,
         history=history,
@@ -94,38 +120,49 @@ def recommend(served, ids, n=N_ITEMS, history=None, missing="raise", num_threads
 
 
 def audience(served, ids, n=N, history=None, missing="raise"):
-    return answer(
-        served.other, served.mapped, ids, n=n, history=history, missing=missing, num_threads=1
-    )
+    return answer(served, served.other, ids, n=n, history=history, missing=missing, num_threads=1)
 
 
 class TestBelief:
-    def test_rows_the_source_knows_are_pulled_by_one_strength_and_others_by_the_other(self, belief):
-        rows, counts = np.array([3, 3, 10, 10]), np.array([0, 2, 0, 1])
-        pulled = belief.at(rows, counts)
-        prior = belief.prior.take(rows)
-        m0 = prior.origin
-        near(pulled.mean, m0 + np.array([[0.5], [1], [1], [1]]) * (prior.mean - m0))
-        near(pulled.precision, prior.precision * [1.0, 4.0, 1.0, 0.5])
+    def test_rows_the_source_knows_are_pulled_by_the_strength_and_others_by_a_mean(self, belief):
+        rows, counts = np.array([3, 3, 10, 10, STRANGER]), np.array([0, 2, 0, 1, 1])
+        seen = {}
+        for where, prior, ridge in belief.groups(rows, counts):
+            assert ridge == RIDGE
+            for place, position in enumerate(where):
+                seen[int(position)] = prior.take([place if len(prior) > 1 else 0])
+        for position, (row, count) in enumerate(zip(rows, counts, strict=True)):
+            expected = prior_of(belief, row, count)
+            near(seen[position].mean, expected.mean)
+            near(seen[position].matrices(), expected.matrices())
 
-    def test_an_unknown_id_has_the_last_row(self, belief):
-        pulled = belief.at(np.array([STRANGER]), np.array([1]))
-        near(pulled.mean, belief.prior.mean[-1:])
-        near(pulled.precision, belief.prior.precision[-1:] * 0.5)
+    def test_a_closed_gate_gives_mapped_rows_their_fallback(self, belief):
+        arm = NullArm("plain", "all", 1.0, 3.0)
+        closed = replace(belief, open=(True, False), fallback=Fallback((0, 2), (NullArm(), arm)))
+        assert closed.follows(np.array([3, 3, 10]), np.array([1, 2, 5])).tolist() == [
+            True,
+            False,
+            False,
+        ]
+        [(where, prior, ridge)] = closed.groups(np.array([3]), np.array([2]))
+        assert (where.tolist(), prior, ridge) == ([0], None, 3.0)
 
     def test_of_plain_factors_nothing_is_believed_but_of_a_stranger_that_it_is_like_them(self):
         factors = np.random.default_rng(0).normal(size=(40, D)).astype(np.float32)
-        prior = Belief.of_mean(factors, 2.0).at(np.array([0, 39, STRANGER]), np.array([1, 5, 1]))
-        assert not prior.matrices()[:2].any()
-        near(prior.mean[2], factors.mean(axis=0))
+        belief = Belief.of_mean(factors, 2.0)
+        [(where, prior, ridge)] = belief.groups(np.array([0, 39]), np.array([1, 5]))
+        assert (where.tolist(), prior, ridge) == ([0, 1], None, 2.0)
+        [(_, prior, _)] = belief.groups(np.array([STRANGER]), np.array([1]))
+        near(prior.mean[0], factors.mean(axis=0))
         own = np.cov(factors.T, bias=True)
         expected = (40 * own + factors.astype(np.float64).var() * np.eye(D)) / 41
-        near(np.linalg.inv(prior.matrices()[2]), expected)
+        near(np.linalg.inv(prior.matrices()[0]), expected)
 
     @pytest.mark.parametrize("shape", [(1, 2), (1, 1), (5, 1)])
     def test_a_stranger_is_believed_something_of_however_few_there_are(self, shape):
-        prior = Belief.of_mean(np.ones(shape, np.float32), 2.0).prior
-        assert np.linalg.eigvalsh(prior.matrices()[-1]).min() > 0
+        belief = Belief.of_mean(np.ones(shape, np.float32), 2.0)
+        [(_, prior, _)] = belief.groups(np.array([STRANGER]), np.array([1]))
+        assert np.linalg.eigvalsh(prior.matrices()[0]).min() > 0
 
 
 class TestSides:
@@ -136,9 +173,9 @@ class TestSides:
 
     def test_rows_of_the_target_are_solved_around_their_priors(self, served, belief):
         log = make_log()
-        prior = belief.at(np.arange(N_TRAINED), np.diff(log.indptr))
         for row in (1, 4, 10):
-            expected = dense(log[row].toarray()[0], served.other.factors, prior, row)
+            prior = prior_of(belief, row, log[row].nnz)
+            expected = dense(log[row].toarray()[0], served.other.factors, prior)
             near(served.mapped.factors[row], expected)
 
     def test_rows_nobody_was_shown_are_not_evidence_against_anyone(self, served):
@@ -169,12 +206,12 @@ class TestSides:
         embedded = served.mapped.embed(np.array([4]), history_of(new), served.other, 1)
         values = make_log()[4].toarray()[0]
         values[new] = 1
-        prior = belief.at(np.array([4]), np.array([np.count_nonzero(values)]))
+        prior = prior_of(belief, 4, np.count_nonzero(values))
         near(embedded[0], dense(values, served.other.factors, prior))
 
     def test_a_stranger_with_news_is_solved_around_the_mean(self, served, belief):
         embedded = served.mapped.embed(np.array([STRANGER]), history_of(2, 5), served.other, 1)
-        prior = belief.at(np.array([STRANGER]), np.array([2]))
+        prior = prior_of(belief, STRANGER, 2)
         near(embedded[0], dense(history_of(2, 5).toarray()[0], served.other.factors, prior))
 
     def test_on_the_other_side_news_are_folded_in_as_plain_als_does(self, served):

@@ -328,6 +328,8 @@ class TestChoices:
         adapter = named(name)
         if not isinstance(adapter, Tunable):
             pytest.skip("leaves no setting open")
+        if name == "auto":
+            pytest.skip("its candidates are other adapters, which may leave settings open")
         options = adapter.candidates()
         assert len({json.dumps(option.get_params()) for option in options}) == len(options) > 1
         for option in options:
