@@ -188,7 +188,7 @@ class CanonicalAdapter:
         problem = problem.leading(int(min(max(count, 1), s.shape[1])))
         ridges = GCV_GRID if self.ridge == "gcv" else (float(self.ridge),)
         if self.whiten:
-            metric = np.linalg.inv(_covariance(problem, context))
+            metric = np.linalg.inv(_covariance(problem, context)).astype(np.float64)
         rank = t.shape[1] if self.rank == "auto" else self.rank
         return Directions.of(problem, min(ridges, key=problem.gcv), metric, rank)
 

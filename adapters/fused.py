@@ -88,9 +88,7 @@ class FusedAdapter:
         s, t, w = anchor_arrays(source, target, weight, who="FusedAdapter")
         parts = self._parts()
         if not parts:
-            raise ValueError(
-                "FusedAdapter takes the mean of adapters: give it at least one"
-            )
+            raise ValueError("FusedAdapter takes the mean of adapters: give it at least one")
         self.adapters_ = [
             copy.deepcopy(part).fit(s, t, weight=w, context=context) for part in parts
         ]

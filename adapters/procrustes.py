@@ -207,7 +207,8 @@ class ProcrustesAdapter:
             for number, ridge in enumerate(ridges):
                 part = LinearMap(rotation.slopes(ridge), b, rotation.mean, bool(self.normalize))
                 moved[test, number] = part.slopes(s[test])
-            return (b + moved[test]).reshape(-1, k * d)
+            means: Array = (b + moved[test]).reshape(-1, k * d)
+            return means
 
         residuals = out_of_fold(s, np.tile(t, (1, k)), w, predict).reshape(n, k, d)
         return moved.swapaxes(0, 1), residuals.swapaxes(0, 1)

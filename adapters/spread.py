@@ -155,8 +155,10 @@ def activity(source: Rows, context: AnchorContext | None) -> Array:
     """How active source rows are (m,), at least 1: interactions, or else 1 + the squared length."""
     rows = None if context is None else context.source_rows
     if rows is None:
-        return 1 + np.einsum("ij,ij->i", source, source, dtype=np.float64)
-    return np.maximum(np.diff(rows.indptr), 1).astype(np.float64)
+        lengths: Array = np.einsum("ij,ij->i", source, source, dtype=np.float64)
+        return 1 + lengths
+    counts: Array = np.maximum(np.diff(rows.indptr), 1).astype(np.float64)
+    return counts
 
 
 def out_of_fold(

@@ -173,7 +173,7 @@ class TaskAdapter:
         self.activity_ = ACTIVITY if self.activity == "auto" else float(self.activity)
         with one_blas_thread():
             evidence = _Evidence.of(
-                scaled(s.astype(np.float64), self.normalize),
+                np.asarray(scaled(s.astype(np.float64), self.normalize), np.float64),
                 t.astype(np.float64),
                 w,
                 self.activity_,
@@ -212,7 +212,8 @@ class TaskAdapter:
         if not rest.weight.any():
             return np.broadcast_to(self.intercept_, (int(test.sum()), len(self.intercept_)))
         theta, _ = self._solved(rest, context, max(self.tolerance, FOLD_TOLERANCE))
-        return theta[0] + (evidence.source[test] - rest.source_mean) @ theta[1:]
+        means: Array = theta[0] + (evidence.source[test] - rest.source_mean) @ theta[1:]
+        return means
 
     def _solved(
         self, evidence: _Evidence, context: AnchorContext, tolerance: float
@@ -287,9 +288,11 @@ class _Evidence:
 
     def take(self, which: NDArray[np.bool_]) -> _Evidence:
         """What some of the anchors say."""
-        rows = (array[which] for array in (self.source, self.target, self.weight, self.aims))
+        source, target, weight, aims = (
+            array[which] for array in (self.source, self.target, self.weight, self.aims)
+        )
         excess = None if self.excess is None else self.excess[which]
-        return _Evidence(*rows, self.gram, excess, self.other)
+        return _Evidence(source, target, weight, aims, self.gram, excess, self.other)
 
     @property
     def source_mean(self) -> Array:
@@ -339,4 +342,5 @@ def _tamed(weight: Array, counts: NDArray[np.integer[Any]], exponent: float) -> 
             "leave target_rows out of the context"
         )
     tamed = used * np.maximum(counts, 1.0) ** -exponent
-    return tamed * (used.sum() / tamed.sum())
+    kept: Array = tamed * (used.sum() / tamed.sum())
+    return kept

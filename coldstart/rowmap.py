@@ -73,8 +73,8 @@ class RowMap:
 
     def predict(self, source: sp.csr_matrix) -> Floats:
         """Coordinates (n, r) of rows `source` (n, n_source_columns) along the target columns."""
-        said: Floats = np.asarray(_unit_rows(source) @ self.weights[1:], np.float32)
-        return said + self.weights[0]
+        said: Floats = (_unit_rows(source) @ self.weights[1:] + self.weights[0]).astype(np.float32)
+        return said
 
 
 def spread_of(columns: Floats) -> Doubles:
@@ -121,7 +121,8 @@ def _solve_dual(design: sp.csr_matrix, wanted: Doubles, ridge: float) -> Doubles
         return product
 
     def precondition(r: Doubles) -> Doubles:
-        return (r - r.sum(axis=0) / (flat + n)) / flat
+        conditioned: Doubles = (r - r.sum(axis=0) / (flat + n)) / flat
+        return conditioned
 
     x = np.zeros_like(wanted)
     residual = wanted.copy()

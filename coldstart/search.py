@@ -169,7 +169,7 @@ def choose_null(
 
     def best(number: int) -> dict[int, NullArm]:
         return {
-            k: max(_null_arms(k, popular), key=lambda arm, k=k: worth(arm, number, k))
+            k: max(_null_arms(k, popular), key=partial(worth, number=number, k=k))
             for k in plan.shots
         }
 
@@ -260,11 +260,11 @@ def _best_in(
     """
     known = [c for c in map(Crossing, numbers) if bench.knows(c)]
     best = max(known, key=lambda crossing: _probe(bench, plan, crossing, people))
-    pulls = {}
-    for k in plan.shots:
-        options = _probes(plan, k)
-        pulls[k] = max(options, key=lambda pull, k=k: _mean(bench.quality(best, pull, k)[people]))
-    return best, pulls
+
+    def worth(pull: Pull, shots: int) -> float:
+        return _mean(bench.quality(best, pull, shots)[people])
+
+    return best, {k: max(_probes(plan, k), key=partial(worth, shots=k)) for k in plan.shots}
 
 
 def _probes(plan: Plan, shots: int) -> list[Pull]:

@@ -82,7 +82,8 @@ class Belief:
     def follows(self, rows: Rows, counts: Counts) -> NDArray[np.bool_]:
         """Which rows (-1: unknown ids) with `counts` interactions follow the source."""
         opened = np.asarray(self.open)[self.strength.bucket(counts)]
-        return self.mapped[rows] & opened
+        follows: NDArray[np.bool_] = self.mapped[rows] & opened
+        return follows
 
     def arms(self, rows: Rows, counts: Counts) -> NDArray[np.object_]:
         """The arm without a source (q,) of rows that do not follow it, None for those that do."""
@@ -112,10 +113,10 @@ class Belief:
             prior = self.pulled(rows[mine], counts[mine])
             yield mine, prior, self.strength.regularization
         for arm in dict.fromkeys(arm for arm in arms if arm is not None):
-            prior = None
+            mean = None
             if arm.kind != "plain":  # behind a list of what is popular stands a mean as well
-                prior = self.nulls.take([int(arm.whose == "anchors")]).temper(arm.temper)
-            yield np.flatnonzero(arms == arm), prior, arm.regularization
+                mean = self.nulls.take([int(arm.whose == "anchors")]).temper(arm.temper)
+            yield np.flatnonzero(arms == arm), mean, arm.regularization
 
 
 @dataclass(frozen=True, eq=False)

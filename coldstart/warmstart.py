@@ -182,7 +182,7 @@ class WarmStart:
         self.adapter_ = fit_adapter(adapter, origin, space, anchors)
         ids = space.ids.union(origin.ids)
         belief = self._belief(ids, origin, space, anchors, plan)
-        extras = _extras(belief, origin, space, anchors)
+        extras = _extras(belief, origin, ids, target.user_items, anchors)
         self._condition(model, belief, target.user_items)
         self._keep(Fitted(model, belief, (ids, target.items), target.user_items, extras))
         self.report_ = TransferReport.of(
@@ -473,22 +473,25 @@ def _as_given(
     """
     shots = np.union1d(given.shots, tested.shots)
     at = given.bucket(shots)
-    knobs = (np.take(getattr(given, name), at) for name in ("centre", "temper"))
-    ridge = tested.regularization
-    strength = Strength(tuple(shots), *map(tuple, knobs), ridge, tuple(np.take(given.blend, at)))
+    centre, temper, blend = (
+        tuple(np.take(getattr(given, name), at)) for name in ("centre", "temper", "blend")
+    )
+    strength = Strength(tuple(shots), centre, temper, tested.regularization, blend)
     return strength, tuple(opened[place] for place in tested.bucket(shots))
 
 
-def _extras(belief: Belief, origin: Space, space: Space, anchors: Anchors) -> Extras:
+def _extras(
+    belief: Belief, origin: Space, ids: Vocabulary, matrix: sp.csr_matrix, anchors: Anchors
+) -> Extras:
     """The row map where the strength blends it in, and popularity where an arm asks for it."""
-    n, matrix = len(belief.mapped), space.matrix
+    n = len(belief.mapped)
     rows = np.zeros((n, 0), np.float32)
     columns = np.zeros((matrix.shape[1], 0), np.float32)
     wanted = [b for b, opened in zip(belief.strength.blend, belief.open, strict=True) if opened]
     if any(wanted) and origin.matrix is not None:
         fitted = RowMap.fit(origin.matrix[anchors.source], matrix[anchors.target])
         rows = np.zeros((n, fitted.columns.shape[1]), np.float32)
-        places = origin.ids.rows(space.ids.union(origin.ids).ids, missing="mask")
+        places = origin.ids.rows(ids.ids, missing="mask")
         mapped = np.flatnonzero(belief.mapped)
         rows[mapped] = fitted.predict(origin.matrix[places[mapped]])
         columns = fitted.columns

@@ -25,9 +25,11 @@ FOLDERS = {
 LAYERS = {
     "values": "errors threads vocabulary frames interactions factors features prior",
     "data": "datasets",
-    "factor models": "kernels basis equations covariance rows rowmap evidence als popularity ranking",
+    "factor models": "kernels basis equations covariance rows rowmap evidence als popularity "
+    "ranking",
     "adapters": "adapters",
-    "transfer": "anchors metrics statistics heldout strength decision gate transfer trials search tuning refine refine_choice",
+    "transfer": "anchors metrics statistics heldout strength decision gate transfer trials search "
+    "tuning refine refine_choice",
     "front door": "artefact serving saved transfer_report warmstart",
     "measuring": "machine protocols arms results evaluation race catchup agreement overlap "
     "map_evidence shift similarity twins verdict diagnosis_report diagnosis",

@@ -1,182 +1,217 @@
-"""Held-out anchors: nothing of their target rows is in anything that is fitted, and they choose."""
+"""Who is held out, what may be tried on them, and that they choose the same every time."""
+
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from coldstart import transfer, tuning
-from coldstart.adapters import AutoAdapter, RidgeAdapter
+from coldstart.adapters import AutoAdapter, KernelAdapter, MeanAdapter, RidgeAdapter
 from coldstart.als import PriorALS
 from coldstart.anchors import find_anchors
 from coldstart.datasets import make_cross_domain
-from coldstart.interactions import Interactions
-from coldstart.trials import Crossing
+from coldstart.factors import Factors
+from coldstart.strength import Strength
 
 D = 5
+TWO = [RidgeAdapter(1.0, normalize=True), RidgeAdapter(10.0, normalize=True)]
+QUICK = {"people": 60, "shots": (0, 2), "fuse": False, "blend": False, "models": False}
+
+
+def model(**settings):
+    given = {"regularization": 2.0, "alpha": 5.0, "iterations": 3, "rng": 0, "num_threads": 1}
+    return PriorALS(**{"factors": D, **given, **settings})
 
 
 @pytest.fixture(scope="module")
 def world():
     return make_cross_domain(
-        130, 45, 38, source_interactions=9, target_interactions=7, factors=4, rng=3
+        160, 45, 38, source_interactions=9, target_interactions=7, factors=4, rng=3
     )
 
 
 @pytest.fixture(scope="module")
-def model():
-    return PriorALS(factors=D, regularization=2.0, alpha=5.0, iterations=4, rng=0, num_threads=1)
-
-
-@pytest.fixture(scope="module")
 def source(world):
-    settings = PriorALS(factors=7, iterations=4, rng=1, num_threads=1)
-    return transfer.source_space(world.source, settings, show_progress=False)
+    return transfer.source_space(world.source, model(), show_progress=False)
 
 
-@pytest.fixture(scope="module")
-def anchors(world):
-    return find_anchors(world.source.users, world.target.users)
+def models_of(adapter, world, *, tune_source=True, source=None):
+    return tuning.models_of(
+        adapter,
+        model(),
+        model(),
+        source or world.source,
+        tune_source=tune_source,
+        show_progress=False,
+    )
 
 
-def assert_same_bits(ours, theirs):
-    assert ours.dtype == theirs.dtype
-    assert np.array_equal(ours, theirs)
-
-
-def found_of(world_target, source, model, adapter=None, seed=0):
-    """What is found for a target log."""
-    adapter = adapter or RidgeAdapter()
-    models = tuning.Models([lambda: source], [model])
+def find(adapter, world, source, *, seed=0, fixed=None, anchors=None):
     return tuning.find(
         adapter,
-        models,
+        models_of(adapter, world),
         source,
-        world_target,
-        find_anchors(source.ids, world_target.users),
-        fixed=None,
+        world.target,
+        anchors or find_anchors(source.ids, world.target.users),
+        fixed=fixed,
         rng=np.random.default_rng(seed),
         num_threads=1,
         show_progress=False,
     )
 
 
-def folds_of(*args, **settings):
-    return found_of(*args, **settings).bench.folds
+class TestModels:
+    def test_the_first_ones_are_those_that_were_given(self, world, source):
+        models = models_of(AutoAdapter(), world)
+        assert models.targets[0].get_params() == model().get_params()
+        assert np.array_equal(models.sources[0]().rows, source.rows)
+
+    def test_others_have_some_settings_multiplied(self, world):
+        models = models_of(AutoAdapter(), world)
+        for made, factors in zip(models.targets[1:], tuning.TARGET_SETTINGS, strict=True):
+            expected = model().get_params()
+            for name, factor in factors.items():
+                expected[name] *= factor
+            assert made.get_params() == expected
+            assert isinstance(made.factors, int)
+        assert len(models.sources) == 1 + len(tuning.SOURCE_SETTINGS)
+        assert not np.allclose(models.sources[1]().rows, models.sources[0]().rows, rtol=0.1)
+
+    @pytest.mark.parametrize("adapter", [RidgeAdapter(), AutoAdapter(models=False)])
+    def test_there_are_no_others_where_they_are_not_to_be_tuned(self, world, adapter):
+        models = models_of(adapter, world)
+        assert (len(models.sources), len(models.targets)) == (1, 1)
+
+    def test_a_source_that_the_caller_modelled_is_left_as_it_is(self, world):
+        assert len(models_of(AutoAdapter(), world, tune_source=False).sources) == 1
+        factors = Factors.from_arrays(np.eye(4, 3), np.ones((6, 3)))
+        assert len(models_of(AutoAdapter(), world, source=factors).sources) == 1
 
 
-def poisoned(log, rows):
-    """The log with rows of these people replaced: all weights, and an item that only they have."""
-    rng = np.random.default_rng(9)
-    n_items = len(log.items)
-    dense = np.hstack([log.user_items.toarray(), np.zeros((len(log.users), 1))])
-    dense[rows] = rng.uniform(50, 100, (len(rows), n_items + 1))
-    dense[rows, : n_items // 2] *= rng.random((len(rows), n_items // 2)) < 0.5
-    return Interactions.from_csr(dense, log.users, [*log.items, "poison"])
+class TestHeldOut:
+    def people(self, found):
+        return np.concatenate([fold.held.rows for fold in found.bench.folds])
 
+    def test_every_eligible_anchor_is_held_out_once(self, world, source):
+        found = find(TWO[0], world, source, fixed=Strength(regularization=1.0))
+        rows = self.people(found)
+        target = np.diff(world.target.user_items.indptr)
+        anchors = find_anchors(source.ids, world.target.users)
+        eligible = (target[anchors.target] >= tuning.ACTIVE) & (
+            source.counts[anchors.source] >= tuning.ACTIVE
+        )
+        assert len(found.bench.folds) == tuning.FOLDS
+        assert sorted(rows) == sorted(anchors.target[eligible])
+        assert found.people == len(rows) < len(anchors)
 
-class TestHoldingOut:
-    def test_each_eligible_person_is_held_out_once_at_most(self, world, source, model):
-        folds = folds_of(world.target, source, model)
-        rows = np.concatenate([fold.held.rows for fold in folds])
-        assert len(folds) == tuning.FOLDS
-        assert len(set(rows.tolist())) == len(rows)
-        target_counts = np.diff(world.target.user_items.indptr)[rows]
-        source_rows = source.ids.rows(world.target.users.ids[rows])
-        assert target_counts.min() >= tuning.ACTIVE
-        assert source.counts[source_rows].min() >= tuning.ACTIVE
+    def test_of_many_only_so_many_as_may_be(self, world, source):
+        adapter = AutoAdapter(TWO, **{**QUICK, "people": 23})
+        found = find(adapter, world, source, fixed=Strength(regularization=1.0))
+        assert len(set(self.people(found))) == found.people == 23
+        sizes = [len(fold.held) for fold in found.bench.folds]
+        assert max(sizes) - min(sizes) <= 1
 
     def test_where_few_are_active_two_target_interactions_are_enough(
-        self, monkeypatch, world, source, model
+        self, monkeypatch, world, source
     ):
         monkeypatch.setattr(tuning, "ACTIVE", 25)
-        folds = folds_of(world.target, source, model)
-        rows = np.concatenate([fold.held.rows for fold in folds])
-        assert np.diff(world.target.user_items.indptr)[rows].min() >= 2
-        assert len(rows) > 40
+        rows = self.people(find(TWO[0], world, source, fixed=Strength(regularization=1.0)))
+        counts = np.diff(world.target.user_items.indptr)[rows]
+        assert counts.min() >= 2
+        assert (counts < 5).any()
 
-    def test_too_few_to_hold_any_out_is_nobody_to_ask(self, world, source, model, anchors):
+    def test_too_few_to_hold_any_out_is_nobody_to_ask(self, world, source):
+        anchors = find_anchors(source.ids, world.target.users)
         few = anchors.take(slice(tuning.FEWEST - 1))
-        found = tuning.find(
-            RidgeAdapter(),
-            tuning.Models([lambda: source], [model]),
-            source,
-            world.target,
-            few,
-            fixed=None,
-            rng=np.random.default_rng(0),
-            num_threads=1,
-            show_progress=False,
+        assert find(TWO[0], world, source, anchors=few) is None
+
+    def test_ready_factors_need_no_interactions_of_the_source(self, world, source):
+        bare = transfer.Space(source.ids, source.rows)
+        found = find(AutoAdapter(TWO, **{**QUICK, "blend": True}), world, bare)
+        assert found.people > 0
+        assert not found.plan.blend
+
+
+@pytest.fixture(scope="module")
+def found(world, source):
+    return find(AutoAdapter(TWO, **QUICK), world, source)
+
+
+class TestFound:
+    def test_what_is_chosen_is_unfitted_and_decided(self, found):
+        assert found.adapter.ridge in (1.0, 10.0)
+        assert not hasattr(found.adapter, "weights_")
+        assert found.metric == "ndcg@10"
+
+    def test_numbers_of_shots_are_those_asked_for_and_none(self, found):
+        assert found.plan.shots == tuple(found.choice.pulls) == (0, 2)
+        assert found.outer.quality["auto"].shape == (2, found.people)
+
+    def test_the_same_generator_chooses_the_same(self, world, source, found):
+        again = find(AutoAdapter(TWO, **QUICK), world, source)
+        assert (again.choice.crossing, again.choice.pulls) == (
+            found.choice.crossing,
+            found.choice.pulls,
         )
-        assert found is None
+        for ours, theirs in (
+            (again.outer.baseline, found.outer.baseline),
+            (again.outer.quality["auto"], found.outer.quality["auto"]),
+        ):
+            assert np.array_equal(ours, theirs, equal_nan=True)
+        assert again.outer.baseline_names == found.outer.baseline_names
 
-    def test_the_prior_of_a_held_out_person_is_what_the_rest_says_of_them(
-        self, world, source, model
-    ):
-        """The fold, put together by hand from a log without these people."""
-        adapter = RidgeAdapter(3.0, normalize=False)
-        fold = folds_of(world.target, source, model, adapter)[1]
-        keep = np.ones(len(world.target.users), bool)
-        keep[fold.held.rows] = False
-        rest = world.target.keep_users(keep)
-        fitted = model.clone().fit(rest.user_items, show_progress=False)
-        space = transfer.target_space(fitted, rest)
-        expected = transfer.fit_adapter(
-            adapter, source, space, find_anchors(source.ids, rest.users)
-        )
-        asked = source.ids.rows(world.target.users.ids[fold.held.rows])
-        prior = fold.prior(Crossing(), adapter, source)
-        assert_same_bits(prior.mean, transfer.predict(expected, source, asked).mean)
-        assert_same_bits(fold.target(0).nulls.mean[0], space.moments[0])
-        counts = np.bincount(rest.user_items.indices, minlength=len(rest.items))
-        assert fold.popularity["all"].tolist() == counts.tolist()
+    def test_another_generator_holds_out_others(self, world, source, found):
+        other = find(AutoAdapter(TWO, **QUICK), world, source, seed=1)
+        rows = [each.bench.folds[0].held.rows for each in (other, found)]
+        assert not np.array_equal(*rows)
 
-    def test_nothing_of_their_target_rows_is_in_anything_that_is_fitted(self, world, source, model):
-        """The canary: rows of the held-out people are poisoned, and not a bit changes."""
-        log, adapter = world.target, RidgeAdapter(1.0)
-        ours = folds_of(log, source, model, adapter)[0]
-        theirs = folds_of(poisoned(log, ours.held.rows), source, model, adapter)[0]
-        assert_same_bits(ours.held.rows, theirs.held.rows)
-        assert theirs.held.dropped.tolist() == [1] * len(theirs.held)  # the poison arrived
-        assert theirs.held.matrix.data.min() >= 50
-        models = [fold.target(0).model for fold in (ours, theirs)]
-        assert_same_bits(models[0].user_factors, models[1].user_factors)
-        assert_same_bits(models[0].item_factors, models[1].item_factors)
-        for whose in ("all", "anchors"):
-            assert_same_bits(ours.popularity[whose], theirs.popularity[whose])
-        priors = [fold.prior(Crossing(), adapter, source) for fold in (ours, theirs)]
-        nulls = [fold.target(0).nulls for fold in (ours, theirs)]
-        maps = [fold.row_map(source) for fold in (ours, theirs)]
-        for one, other in (priors, nulls):
-            for part in ("mean", "precision", "shared", "origin"):
-                assert_same_bits(getattr(one, part), getattr(other, part))
-        assert_same_bits(maps[0].rows, maps[1].rows)
-        assert_same_bits(maps[0].columns, maps[1].columns)
+    def test_the_metric_and_the_length_are_those_of_the_adapter(self, world, source):
+        adapter = AutoAdapter(TWO, **QUICK, metric="hit_rate", n=3)
+        found = find(adapter, world, source, fixed=Strength(regularization=1.0))
+        assert found.metric == "hit_rate@3"
+        quality = found.outer.quality["auto"]
+        assert set(quality[~np.isnan(quality)]) <= {0.0, 1.0}
 
-    def test_the_canary_sings_where_somebody_else_is_poisoned(self, world, source, model):
-        adapter = RidgeAdapter(1.0)
-        ours, next_ones = folds_of(world.target, source, model, adapter)[:2]
-        log = poisoned(world.target, next_ones.held.rows)
-        theirs = folds_of(log, source, model, adapter)[0]
-        assert_same_bits(ours.held.rows, theirs.held.rows)
-        priors = [fold.prior(Crossing(), adapter, source) for fold in (ours, theirs)]
-        assert not np.allclose(priors[0].mean, priors[1].mean, rtol=0.1)
+    def test_arms_without_a_source_have_every_number_of_shots(self, found):
+        for null in (found.null(), found.null(0), found.null(popular=False)):
+            assert tuple(null.arms) == (0, 2)
+
+    def test_without_any_time_the_first_adapter_is_tuned(self, world, source):
+        options = [*TWO, MeanAdapter(), KernelAdapter("linear")]
+        adapter = AutoAdapter(options, budget=0.0, people=60, shots=(0, 2))
+        found = find(adapter, world, source)
+        assert (found.choice.crossing.adapter, found.choice.crossing.source) == (0, 0)
+        assert found.choice.crossing.target == found.null().target == 0
+        assert list(found.outer.quality) == ["auto", "RidgeAdapter"]
+        assert np.isfinite(np.nanmean(found.outer.quality["auto"], axis=1)).all()
+
+    @pytest.mark.parametrize("trials", [1, 2])
+    def test_one_choice_compares_no_more_crossings_than_trials(self, world, source, trials):
+        """Choices without a fold may look at others, but here there is one order to look in."""
+        options = [*TWO, MeanAdapter()]
+        adapter = AutoAdapter(options, **{**QUICK, "models": True}, trials=trials)
+        found = find(adapter, world, source, fixed=Strength(regularization=1.0))
+        known = [
+            number
+            for number in range(len(options))
+            if found.bench.knows(replace(found.choice.crossing, adapter=number))
+        ]
+        assert known == list(range(trials))
 
 
-class TestChoosing:
-    def test_the_same_seed_finds_the_same(self, world, source, model):
-        one, other = (
-            found_of(world.target, source, model, AutoAdapter(trials=6)) for _ in range(2)
-        )
-        assert one.choice == other.choice
-        assert one.null() == other.null()
-        assert np.array_equal(one.outer.baseline, other.outer.baseline, equal_nan=True)
+def test_a_lone_adapter_has_no_models_no_means_and_no_blend(world, source):
+    plan = find(TWO[0], world, source, fixed=Strength(regularization=1.0)).plan
+    assert (plan.sources, plan.targets, plan.finalists) == (1, 1, 1)
+    assert not (plan.fuse or plan.blend)
 
-    def test_without_a_second_to_spend_the_first_way_is_taken(self, world, source, model):
-        found = found_of(world.target, source, model, AutoAdapter(budget=0.0))
-        assert found.choice.crossing.adapter == 0
-        assert np.isfinite(np.nanmean(found.outer.quality["auto"]))
 
-    def test_no_more_ways_are_compared_than_asked_for(self, world, source, model):
-        """One choice for everybody and one for each fold, two trials each."""
-        found = found_of(world.target, source, model, AutoAdapter(trials=2))
-        families = len(found.bench.families())
-        assert len(found.bench._seen) <= 2 + families
+def test_models_and_means_and_blends_are_tried_where_everything_is_to_be_chosen(world, source):
+    """A smaller world, for the whole of the default."""
+    adapter = AutoAdapter([TWO[0], MeanAdapter()], people=30, shots=(0,))
+    found = find(adapter, world, source)
+    assert (found.plan.sources, found.plan.targets) == (3, 4)
+    assert found.plan.fuse
+    assert found.plan.blend
+    knows = partial(replace, found.choice.crossing)
+    assert sum(found.bench.knows(knows(target=number)) for number in range(4)) == 4
