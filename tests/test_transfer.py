@@ -180,3 +180,66 @@ class TestAdapters:
         transfer.predict(fitted, source, np.array([0]))
         assert fitted.context.source_rows is None
         assert fitted.asked[1].source_rows is None
+
+
+class TestSpanning:
+    """Source rows of a model with too many factors: some columns are combinations of others."""
+
+    @pytest.fixture
+    def rows(self):
+        rng = np.random.default_rng(0)
+        return (rng.normal(size=(40, 4)) * [3, 1, 0.5, 0.1] + 2.0).astype(np.float32)
+
+    def test_rows_that_span_their_columns_are_left_as_they_are(self, rows):
+        assert transfer.spanning(rows) is rows
+
+    @pytest.mark.parametrize("what", ["combination", "constant", "zero"])
+    def test_others_are_taken_along_the_directions_in_which_they_vary(self, rows, what):
+        """A rotation: distances between rows stay, to the precision of float32."""
+        extra = {
+            "combination": rows[:, [0]] - 2 * rows[:, [2]],
+            "constant": np.full((40, 1), 1.5, np.float32),
+            "zero": np.zeros((40, 1), np.float32),
+        }[what]
+        wide = np.hstack([rows, extra])
+        along = transfer.spanning(wide)
+        assert (along.shape, along.dtype) == ((40, 4), np.float32)
+        between = [np.linalg.norm(r[:, None] - r[None], axis=2) for r in (along, wide)]
+        np.testing.assert_allclose(*between, atol=1e-4)
+
+    def test_rows_that_are_all_alike_or_nobody_are_left(self):
+        for rows in (np.ones((5, 3), np.float32), np.zeros((0, 3), np.float32)):
+            assert transfer.spanning(rows) is rows
+
+    def test_an_adapter_can_learn_from_ready_factors_that_are_collinear(self, target, anchors):
+        rows = np.random.default_rng(1).normal(size=(130, 3))
+        collinear = np.hstack([rows, rows[:, :1] + rows[:, 1:2]])
+        source = transfer.source_space(
+            Factors.from_arrays(collinear, np.ones((4, 4))), None, show_progress=False
+        )
+        fitted = transfer.fit_adapter(RidgeAdapter(1.0), source, target, anchors)
+        assert np.isfinite(transfer.predict(fitted, source, np.arange(130)).mean).all()
+
+
+class TestNullPriors:
+    def test_they_stand_at_the_mean_of_all_and_of_the_anchors_with_the_covariance_of_all(
+        self, target
+    ):
+        some = np.array([3, 17, 29])
+        prior = transfer.null_priors(target, some)
+        rows = target.rows.astype(np.float64)
+        means = np.stack([rows.mean(axis=0), rows[some].mean(axis=0)])
+        np.testing.assert_allclose(prior.mean, means, rtol=1e-12)
+        n, covariance = len(rows), np.cov(rows.T, bias=True)
+        proper = (n * covariance + np.trace(covariance) / D * np.eye(D)) / (n + 1)
+        np.testing.assert_allclose(np.linalg.inv(prior.matrices()[0]), proper, rtol=1e-8)
+        assert np.array_equal(*prior.matrices())
+
+    def test_without_anchors_both_are_the_mean_of_all(self, target):
+        assert np.array_equal(*transfer.null_priors(target, np.zeros(0, int)).mean)
+
+    def test_of_nobody_they_are_a_unit_sphere(self):
+        nobody = transfer.Space(find_ids(3), np.zeros((3, 2), np.float32))
+        prior = transfer.null_priors(nobody, np.zeros(0, int))
+        assert not prior.mean.any()
+        np.testing.assert_allclose(prior.matrices()[0], np.eye(2), rtol=1e-12)

@@ -12,7 +12,9 @@ from coldstart.als import PriorALS
 from coldstart.anchors import find_anchors
 from coldstart.datasets import make_cross_domain
 from coldstart.factors import Factors
+from coldstart.interactions import Interactions
 from coldstart.strength import Strength
+from coldstart.trials import Crossing
 
 D = 5
 TWO = [RidgeAdapter(1.0, normalize=True), RidgeAdapter(10.0, normalize=True)]
@@ -133,6 +135,64 @@ class TestHeldOut:
         assert not found.plan.blend
 
 
+def poisoned(log, rows):
+    """The log with rows of these people replaced: all weights, and an item that only they have."""
+    rng = np.random.default_rng(9)
+    n_items = len(log.items)
+    dense = np.hstack([log.user_items.toarray(), np.zeros((len(log.users), 1))])
+    dense[rows] = rng.uniform(50, 100, (len(rows), n_items + 1))
+    dense[rows, : n_items // 2] *= rng.random((len(rows), n_items // 2)) < 0.5
+    return Interactions.from_csr(dense, log.users, [*log.items, "poison"])
+
+
+class TestNothingLeaks:
+    def folds(self, target, source):
+        models = tuning.Models([lambda: source], [model()])
+        found = tuning.find(
+            TWO[0],
+            models,
+            source,
+            target,
+            find_anchors(source.ids, target.users),
+            fixed=Strength(regularization=1.0),
+            rng=np.random.default_rng(0),
+            num_threads=1,
+            show_progress=False,
+        )
+        return found.bench.folds
+
+    def assert_same(self, ours, theirs):
+        for one, other in zip(ours, theirs, strict=True):
+            assert one.dtype == other.dtype
+            assert np.array_equal(one, other)
+
+    def fitted(self, fold, source):
+        prior = fold.prior(Crossing(), TWO[0], source)
+        model, nulls, added = fold.target(0).model, fold.target(0).nulls, fold.row_map(source)
+        yield from (model.user_factors, model.item_factors, added.rows, added.columns)
+        yield from fold.popularity.values()
+        for said in (prior, nulls):
+            yield from (said.mean, said.precision, said.shared, said.origin)
+
+    def test_poisoned_rows_of_held_out_people_change_not_a_bit_of_what_is_fitted(
+        self, world, source
+    ):
+        """The canary, through the whole search: who is held out stays the same too."""
+        ours = self.folds(world.target, source)[0]
+        theirs = self.folds(poisoned(world.target, ours.held.rows), source)[0]
+        assert np.array_equal(ours.held.rows, theirs.held.rows)
+        assert theirs.held.dropped.tolist() == [1] * len(theirs.held)  # the poison arrived
+        assert theirs.held.matrix.data.min() >= 50
+        self.assert_same(self.fitted(ours, source), self.fitted(theirs, source))
+
+    def test_the_canary_sings_where_somebody_else_is_poisoned(self, world, source):
+        ours, others = self.folds(world.target, source)[:2]
+        theirs = self.folds(poisoned(world.target, others.held.rows), source)[0]
+        assert np.array_equal(ours.held.rows, theirs.held.rows)
+        said = [fold.prior(Crossing(), TWO[0], source).mean for fold in (ours, theirs)]
+        assert not np.allclose(*said, rtol=0.1)
+
+
 @pytest.fixture(scope="module")
 def found(world, source):
     return find(AutoAdapter(TWO, **QUICK), world, source)
@@ -200,10 +260,28 @@ class TestFound:
         assert known == list(range(trials))
 
 
+class TestDefaults:
+    """All adapters, models, means and blends."""
+
+    def test_the_same_seed_finds_the_same(self, world, source):
+        one, other = (find(AutoAdapter(trials=6), world, source) for _ in range(2))
+        assert (one.choice.crossing, one.choice.pulls) == (
+            other.choice.crossing,
+            other.choice.pulls,
+        )
+        assert (one.null().target, one.null().arms) == (other.null().target, other.null().arms)
+        assert np.array_equal(one.outer.baseline, other.outer.baseline, equal_nan=True)
+
+    def test_all_choices_together_compare_hardly_more_than_one(self, world, source):
+        """One for everybody and one for each fold, two trials each."""
+        bench = find(AutoAdapter(trials=2), world, source).bench
+        assert len(bench._seen) <= 2 + len(bench.families())
+
+
 def test_a_lone_adapter_has_no_models_no_means_and_no_blend(world, source):
     plan = find(TWO[0], world, source, fixed=Strength(regularization=1.0)).plan
     assert (plan.sources, plan.targets, plan.finalists) == (1, 1, 1)
-    assert not (plan.fuse or plan.blend)
+    assert not any([plan.fuse, plan.blend])
 
 
 def test_models_and_means_and_blends_are_tried_where_everything_is_to_be_chosen(world, source):
