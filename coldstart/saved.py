@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -135,7 +136,7 @@ def adapter_to_json(adapter: Any) -> dict[str, Any] | None:
                 settings["adapters"] = [adapter_to_json(part) for part in settings["adapters"]]
                 if None in settings["adapters"]:
                     return None
-            return {"name": name, "settings": settings}
+            return {"name": name, "settings": settings} if _is_plain(settings) else None
     return None
 
 
@@ -159,6 +160,15 @@ def damage_told() -> Iterator[None]:
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         why = " ".join(f"{type(error).__name__}: {error}".split())
         raise ArtefactError(f"the saved model is damaged ({why}): save it again") from error
+
+
+def _is_plain(settings: dict[str, Any]) -> bool:
+    """Whether JSON can hold the settings."""
+    try:
+        json.dumps(settings)
+    except TypeError:
+        return False
+    return True
 
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:

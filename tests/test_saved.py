@@ -5,9 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LinearRegression
 
 from coldstart import saved
-from coldstart.adapters import AutoAdapter, FusedAdapter, MeanAdapter, RidgeAdapter
+from coldstart.adapters import (
+    AutoAdapter,
+    FusedAdapter,
+    MeanAdapter,
+    RegressorAdapter,
+    RidgeAdapter,
+)
 from coldstart.als import PriorALS
 from coldstart.artefact import read_artefact, write_artefact
 from coldstart.datasets import make_cross_domain
@@ -222,6 +229,16 @@ class TestUnregisteredAdapters:
         values = saved.adapter_to_json(FusedAdapter([RidgeAdapter(), MeanAdapter()]))
         values["settings"]["adapters"][1]["name"] = "elsewhere"
         assert saved.adapter_from(values) == saved.Unregistered()
+
+    def test_one_with_a_setting_that_json_cannot_hold_is_unregistered_too(self, tmp_path):
+        adapter = RegressorAdapter(LinearRegression())
+        assert saved.adapter_to_json(adapter) is None
+        assert saved.adapter_to_json(RegressorAdapter()) is not None
+        warm = make_warm(adapter=adapter, strength=1.0).fit(*make_logs("str"))
+        warm.save(tmp_path)
+        loaded = WarmStart.load(tmp_path)
+        assert loaded.adapter == saved.Unregistered()
+        assert_same_answers(loaded, warm)
 
     def test_a_subclass_is_not_taken_for_its_parent(self):
         class Own(RidgeAdapter):
