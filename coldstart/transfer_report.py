@@ -73,10 +73,13 @@ class TransferReport:
         strength: Strength,
         found: Found | None,
         chosen: bool,
+        gated: bool,
         gate: Decision | None,
         fallback: Fallback,
     ) -> TransferReport:
-        """Put the parts of a fit together; `chosen` says whether the strength was to be chosen."""
+        """Put the parts of a fit together; `chosen` says whether the strength was to be chosen, and
+        `gated` whether a gate was asked for.
+        """
         warnings = []
         if anchors < source[1] and getattr(adapter, "needs_anchors", True):
             warnings.append(
@@ -87,7 +90,12 @@ class TransferReport:
             warnings.append(
                 f"only {found.people} people were held out to choose the strength: it is a guess"
             )
-        if chosen and found is None:
+        if gated and found is None:
+            warnings.append(
+                "too few anchors to hold any out: the gate is closed, everybody is served by the "
+                f"{fallback.arms[0]}"
+            )
+        elif chosen and found is None:
             warnings.append(
                 "too few anchors to hold any out: the strength is the adapter's own, untested"
             )

@@ -195,6 +195,7 @@ class WarmStart:
             strength=self.strength_,
             found=found,
             chosen=isinstance(self.strength, str),
+            gated=self.gate,
             gate=decision,
             fallback=plan.fallback,
         )

@@ -1,36 +1,48 @@
 """The report says in words and numbers what was moved, how strongly, and what it brought."""
 
 import json
-from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from coldstart import transfer_report
-from coldstart.adapters import MeanAdapter, RidgeAdapter
+from coldstart.adapters import FusedAdapter, MeanAdapter, RidgeAdapter
 from coldstart.als import PriorALS
 from coldstart.datasets import make_cross_domain
-from coldstart.strength import Search, Strength
+from coldstart.gate import decide
+from coldstart.search import Outer, Plan
+from coldstart.strength import Fallback, NullArm, Strength
 from coldstart.transfer_report import Gain, TransferReport
 from coldstart.warmstart import WarmStart
 
 STRENGTH = Strength((0, 5), (0.75, 1.25), (1.0, 3.0), 20.0)
+FALLBACK = Fallback((0, 5), (NullArm("popularity"), NullArm("mean", "all", 0.3, 20.0)))
 
 
-def make_search():
+def make_found(quality=None, baseline=None):
     """Three people; nobody has truth left for the second at five shots."""
-    return Search(
-        adapter=0,
-        strength=STRENGTH,
-        null=STRENGTH,
-        shots=(0, 5),
-        quality=np.array([[0.4, 0.2, 0.6], [0.5, np.nan, 0.7]]),
-        baseline=np.array([[0.1, 0.2, 0.3], [0.1, np.nan, 0.3]]),
-        baseline_names=("popularity", "plain ALS"),
+    if quality is None:
+        quality = np.array([[0.4, 0.2, 0.6], [0.5, np.nan, 0.7]])
+        baseline = np.array([[0.1, 0.2, 0.3], [0.1, np.nan, 0.3]])
+    outer = Outer({"auto": quality}, baseline, ("popularity among all", "plain ALS, ridge 1"))
+    return SimpleNamespace(
+        outer=outer, plan=Plan(shots=(0, 5)), people=quality.shape[1], metric="ndcg@10"
     )
 
 
-def make_report(*, anchors=40, found=None, chosen=True, adapter=None):
+def make_gate(*gains):
+    """The decision on 200 people who gain so much at 0 and at 5 shots, give or take."""
+    rng = np.random.default_rng(0)
+    baseline = rng.random((2, 200))
+    quality = baseline + rng.normal(0, 0.1, (2, 200)) + np.array(gains)[:, None]
+    names = ("popularity among all", "plain ALS, ridge 1")
+    return decide(
+        {"auto": quality}, baseline, chosen="auto", shots=(0, 5), baseline_names=names, rng=0
+    )
+
+
+def make_report(*, anchors=40, found=None, chosen=True, adapter=None, gate=None):
     return TransferReport.of(
         side="users",
         adapter=adapter or RidgeAdapter(0.3, normalize=True),
@@ -39,8 +51,11 @@ def make_report(*, anchors=40, found=None, chosen=True, adapter=None):
         anchors=anchors,
         moved=88,
         strength=STRENGTH,
-        found=found or make_search(),
+        found=found or make_found(),
         chosen=chosen,
+        gated=gate is not None,
+        gate=gate,
+        fallback=FALLBACK,
     )
 
 
@@ -70,14 +85,36 @@ def test_it_reads_as_sentences():
         "From 5 interactions on: 1.25 of the way from the mean, precision times 3.",
     ]
     assert rest[2].startswith(
-        "At 0 shots: NDCG@10 0.4000 against 0.2000 without a source (popularity), "
+        "At 0 shots: ndcg@10 0.4000 against 0.2000 without a source (popularity among all), "
         "difference +0.2000 ["
     )
     assert rest[2].endswith("], 3 held-out users.")
-    assert rest[3].startswith("At 5 shots: NDCG@10 0.6000 against 0.2000")
+    assert rest[3].startswith("At 5 shots: ndcg@10 0.6000 against 0.2000")
     assert rest[3].endswith("], 2 held-out users.")
-    assert rest[4].startswith("These people also chose the strength")
-    assert len(rest) == 5
+    assert len(rest) == 4
+
+
+def test_a_blend_is_told_beside_the_pull():
+    blended = Strength((0, 5), (0.75, 1.25), (1.0, 3.0), 20.0, (0.3, 0.0))
+    report = TransferReport.from_json(make_report().to_json() | {"strength": blended.to_json()})
+    lines = str(report).splitlines()
+    assert lines[2].endswith("precision times 1, row map 0.3.")
+    assert lines[3].endswith("precision times 3.")
+
+
+@pytest.mark.parametrize(
+    ("gains", "closed"),
+    [((0.2, 0.2), []), ((0.2, 0.0), [1]), ((0.0, 0.2), [0, 1])],
+)
+def test_a_closed_gate_is_told_with_what_serves_instead(gains, closed):
+    gate = make_gate(*gains)
+    lines = str(make_report(gate=gate)).splitlines()
+    assert str(gate) in "\n".join(lines)
+    expected = [
+        "Closed from 0 interactions on: popularity among all.",
+        "Closed from 5 interactions on: mean of all, temper 0.3, ridge 20.",
+    ]
+    assert [line for line in lines if line.startswith("Closed")] == [expected[at] for at in closed]
 
 
 def test_gains_are_means_over_people_with_truth_between_their_limits():
@@ -89,14 +126,13 @@ def test_gains_are_means_over_people_with_truth_between_their_limits():
 
 
 def test_where_nobody_has_truth_there_is_nothing_to_tell():
-    found = make_search()
     nobody = np.full((2, 3), np.nan)
-    gains = make_report(found=replace(found, quality=nobody, baseline=nobody)).gains
+    gains = make_report(found=make_found(nobody, nobody)).gains
     assert all(gain.people == 0 and np.isnan([gain.warm, gain.low]).all() for gain in gains)
 
 
 def test_it_survives_json():
-    report = make_report(anchors=3)
+    report = make_report(anchors=3, gate=make_gate(0.2, 0.0))
     assert TransferReport.from_json(json.loads(json.dumps(report.to_json()))) == report
 
 
@@ -115,10 +151,17 @@ def test_an_adapter_without_settings_is_named():
     assert make_report(adapter=MeanAdapter()).adapter == "MeanAdapter()"
 
 
+def test_a_mean_of_adapters_is_named_by_its_parts():
+    adapter = FusedAdapter([RidgeAdapter(0.3, normalize=True), MeanAdapter()])
+    assert make_report(adapter=adapter).adapter == (
+        "FusedAdapter(RidgeAdapter(ridge=0.3, normalize=True, pseudo_anchors=64.0), MeanAdapter())"
+    )
+
+
 def test_gains_print_alone():
-    gain = Gain(1, 20, 0.25, 0.2, "popularity", 0.01, 0.09)
+    gain = Gain(1, 20, 0.25, 0.2, "popularity", "ndcg@10", 0.01, 0.09)
     assert str(gain) == (
-        "At 1 shots: NDCG@10 0.2500 against 0.2000 without a source (popularity), "
+        "At 1 shots: ndcg@10 0.2500 against 0.2000 without a source (popularity), "
         "difference +0.0500 [+0.0100, +0.0900], 20 held-out"
     )
 
@@ -134,20 +177,28 @@ def logs():
 class TestFittedReports:
     def fit(self, logs, **settings):
         model = PriorALS(factors=9, regularization=2.0, alpha=5.0, iterations=3, rng=0)
-        return WarmStart(model, RidgeAdapter(), rng=0, **settings).fit(*logs).report_
+        adapter = RidgeAdapter(ridge=0.3)
+        return WarmStart(model, adapter, rng=0, **settings).fit(*logs).report_
 
     def test_few_anchors_are_enough_and_warned_of(self, logs):
-        report = self.fit(logs)
+        report = self.fit(logs, gate=False)
         assert report.anchors == 7
         assert report.warnings == (
             "7 anchors are fewer than the 9 source factors: the map is mostly its prior",
             "too few anchors to hold any out: the strength is the adapter's own, untested",
         )
-        assert report.gains == ()
+        assert (report.gains, report.gate) == ((), None)
         assert report.strength == Strength(regularization=2.0)
 
+    @pytest.mark.parametrize("strength", ["auto", 3.0])
+    def test_without_anybody_to_hold_out_the_gate_is_closed_and_that_is_told(self, logs, strength):
+        assert self.fit(logs, strength=strength).warnings[1] == (
+            "too few anchors to hold any out: the gate is closed, everybody is served by the "
+            "mean of all, temper 1, ridge 2"
+        )
+
     def test_a_strength_that_was_given_is_not_warned_of(self, logs):
-        report = self.fit(logs, strength=3.0)
+        report = self.fit(logs, strength=3.0, gate=False)
         assert report.strength.temper == (3.0,)
         assert len(report.warnings) == 1
 
@@ -163,3 +214,5 @@ class TestFittedReports:
         assert report.gains[0].people >= 10
         assert "held-out users." in str(report)
         assert report.warnings == ()
+        assert report.gate.shots == report.strength.shots
+        assert str(report.gate) in str(report)
