@@ -134,8 +134,10 @@ def test_every_arm_follows_the_protocol(name):
     assert isinstance(make_arm(name), Arm)
 
 
-def test_there_is_a_warm_arm_for_every_adapter():
-    assert {name for name in ARMS if name.startswith("warm:")} == {f"warm:{a}" for a in ADAPTERS}
+def test_there_is_a_warm_arm_for_every_adapter_and_one_that_chooses_among_all():
+    others = set(ADAPTERS) - {"auto"}
+    assert {name for name in ARMS if name.startswith("warm:")} == {f"warm:{a}" for a in others}
+    assert "auto" in ARMS
 
 
 def test_an_unknown_arm_is_answered_with_the_known_ones():

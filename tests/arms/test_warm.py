@@ -7,11 +7,12 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from coldstart import PriorALS, WarmStart
-from coldstart.adapters import ADAPTERS, RidgeAdapter, named
+from coldstart.adapters import ADAPTERS, AutoAdapter, FusedAdapter, RidgeAdapter, named
 from coldstart.arms import make_arm
 from coldstart.arms.warm import WarmArm
 from coldstart.interactions import Interactions
 from coldstart.ranking import top_n
+from coldstart.transfer import candidates
 
 N = 6
 
@@ -47,7 +48,10 @@ def warm(request, adapter, task):
     side = request.param
     logs = (task.source, task.train) if side == "users" else (task.source.T, task.train.T)
     model = PriorALS(factors=task.factors, rng=task.seed)
-    return WarmStart(model, named(adapter), side=side, rng=task.seed).fit(*logs)
+    gate, chosen = adapter == "auto", named(adapter)
+    if gate:  # chosen by what the evaluation measures
+        chosen = AutoAdapter(metric=task.metric, n=task.n, shots=task.shots)
+    return WarmStart(model, chosen, side=side, gate=gate, rng=task.seed).fit(*logs)
 
 
 @pytest.mark.parametrize("shots", [0, 2])
@@ -76,14 +80,17 @@ def test_validation_people_are_not_even_looked_at(arm, task, small):
 
 def test_settings_are_the_report_of_the_fit(arm, adapter, task):
     settings = arm.settings()
-    assert settings["adapter"].startswith(f"{type(named(adapter)).__name__}(")
+    options = [*candidates(named(adapter)), *([FusedAdapter()] if adapter == "auto" else [])]
+    assert settings["adapter"].partition("(")[0] in {type(option).__name__ for option in options}
+    assert (settings["gate"] is not None) == (adapter == "auto")
     assert settings["anchors"] == len(task.anchors)
     assert settings["target_rows"] == len(task.train.users)
-    assert {"strength", "gains", "warnings"} <= settings.keys()
+    assert {"strength", "gains", "fallback", "warnings"} <= settings.keys()
 
 
 def test_the_name_tells_which_adapter_maps():
     assert WarmArm("ridge").name == make_arm("warm:ridge").name == "warm:ridge"
+    assert WarmArm("auto").name == make_arm("auto").name == "auto"
     assert isinstance(named("ridge"), RidgeAdapter)
     assert WarmArm("ridge").uses_source
 
