@@ -66,6 +66,10 @@ class AnchorContext:
     """Mean (d_target,) of *all* target embeddings, not of the anchors alone."""
     covariance: Array | None = None
     """Covariance (d_target, d_target) of all target embeddings."""
+    source_covariance: Array | None = None
+    """Covariance (d_source, d_source) of *all* source embeddings: few anchors do not show their
+    principal directions.
+    """
 
     def take(self, rows: NDArray[Any]) -> AnchorContext:
         """The context of some of the rows, by position or boolean mask."""

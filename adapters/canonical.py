@@ -18,6 +18,7 @@ from coldstart.threads import one_blas_thread
 from .base import (
     AnchorContext,
     Array,
+    Moments,
     Rows,
     anchor_arrays,
     check_fitted,
@@ -32,6 +33,7 @@ from .spread import Spread, out_of_fold, shapes, shrunk
 __all__ = ["CanonicalAdapter", "Directions"]
 
 CANDIDATE_RIDGES = (0.3, 1.0, 3.0)
+COMPONENTS = 0.5  # principal directions per square root of the number of anchors
 _FLOOR = 1e-10  # smallest eigenvalue of a metric, as a share of the largest
 _MOST = 0.99  # slopes per anchor
 
@@ -39,9 +41,10 @@ _MOST = 0.99  # slopes per anchor
 class CanonicalAdapter:
     """Linear map through few directions, for few anchors above all.
 
-    1. *Principal directions.* Of the anchors' centred source rows S (weights D) only the c
-       directions with the most variance are read. The default, ``c = sqrt(n)``, is 5 of 30 anchors,
-       32 of 1000, and all of them where there are anchors enough.
+    1. *Principal directions.* Of the anchors' centred source rows S (weights D) only what they are
+       along c directions is read: those in which *all* source rows vary most, where the context
+       brings their covariance, else the anchors' own. The default, ``c = sqrt(n) / 2``, is 3 for 30
+       anchors, 16 for 1000, and in the end all of them.
     2. *Ridge.* On these, ``A = S'DS + rho I`` and ``W = A^-1 S'DT``.
     3. *Canonical directions.* In the metric M = R'R of target errors the directions v_k of the
        target and their squared correlations with what is fitted, ::
@@ -67,7 +70,7 @@ class CanonicalAdapter:
         ``rho`` as a multiple of the mean eigenvalue of S'DS over the c directions, or the value
         with the least generalised cross-validation error.
     components : int or "auto", default "auto"
-        c; "auto" is the square root of the number of anchors.
+        c; "auto" is half the square root of the number of anchors.
     rank : int or "auto", default "auto"
         The most canonical directions to keep; "auto" keeps those above the noise.
     normalize : bool or "auto", default "auto"
@@ -183,9 +186,14 @@ class CanonicalAdapter:
     def _directions(
         self, s: Rows, t: Rows, w: Array, context: AnchorContext, metric: Array
     ) -> Directions:
-        problem = RidgeProblem.of(s, t, w, metric, normalize=bool(self.normalize))
-        count = round(np.sqrt(problem.count)) if self.components == "auto" else self.components
-        problem = problem.leading(int(min(max(count, 1), s.shape[1])))
+        moments, width = Moments.of(s, t, w, normalize=bool(self.normalize)), s.shape[1]
+        count = self.components
+        if count == "auto":
+            count = max(round(COMPONENTS * np.sqrt(moments.count)), 1)
+        known = context.source_covariance
+        spread = moments.scatter[:width, :width] if known is None else np.asarray(known)
+        axes = np.linalg.eigh(spread)[1][:, -min(count, width) :]
+        problem = RidgeProblem.from_moments(moments, metric, axes)
         ridges = GCV_GRID if self.ridge == "gcv" else (float(self.ridge),)
         if self.whiten:
             metric = np.linalg.inv(_covariance(problem, context)).astype(np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class LinearMap:
 class RidgeProblem:
     """Regress centred targets on centred sources; one eigendecomposition serves every ridge.
 
-    With the eigenpairs of S'DS, or the c `leading` ones (c = d_source for all): `values` (c,),
+    With the eigenpairs of S'DS, on all axes (c = d_source) or on c of them: `values` (c,),
     `vectors` (d_source, c), `along` = vectors' S'DT (c, d_target), `sizes` (c,) the squared lengths
     of its rows in the metric M, and `energy` = tr(T'DT M).
     """
@@ -60,10 +60,20 @@ class RidgeProblem:
     @classmethod
     def of(cls, s: Rows, t: Rows, w: Array, metric: Array, *, normalize: bool) -> RidgeProblem:
         """Add up the moments of source rows (n, d_source) and target rows (n, d_target)."""
-        moments = Moments.of(s, t, w, normalize=normalize)
-        width = s.shape[1]
-        values, vectors = np.linalg.eigh(moments.scatter[:width, :width])
-        along = vectors.T @ moments.scatter[:width, width:]
+        return cls.from_moments(Moments.of(s, t, w, normalize=normalize), metric)
+
+    @classmethod
+    def from_moments(
+        cls, moments: Moments, metric: Array, axes: Array | None = None
+    ) -> RidgeProblem:
+        """The regression in a `metric` (d_target, d_target), on what source rows are along
+        orthonormal `axes` (d_source, c) where these are given.
+        """
+        width = len(moments.mean) - len(metric)
+        inner, cross = moments.scatter[:width, :width], moments.scatter[:width, width:]
+        values, vectors = np.linalg.eigh(inner if axes is None else axes.T @ inner @ axes)
+        vectors = vectors if axes is None else axes @ vectors
+        along = vectors.T @ cross
         sizes = np.einsum("ij,ij->i", along @ metric, along)
         energy = float(np.sum(moments.scatter[width:, width:] * metric))
         return cls(moments, np.maximum(values, 0.0), vectors, along, sizes, energy)
@@ -87,17 +97,6 @@ class RidgeProblem:
     def target_scatter(self) -> Array:
         """T'DT (d_target, d_target)."""
         return self.moments.scatter[len(self.vectors) :, len(self.vectors) :]
-
-    def leading(self, count: int) -> RidgeProblem:
-        """The regression on the `count` principal directions of the anchors with most variance."""
-        start = len(self.values) - count
-        return replace(
-            self,
-            values=self.values[start:],
-            vectors=self.vectors[:, start:],
-            along=self.along[start:],
-            sizes=self.sizes[start:],
-        )
 
     def rho(self, ridge: float) -> float:
         """The ridge in the unit of S'DS, `ridge` being in that of its mean eigenvalue."""

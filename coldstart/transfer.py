@@ -142,6 +142,7 @@ def fit_adapter(adapter: Adapter, source: Space, target: Space, anchors: Anchors
         alpha=target.alpha,
         mean=mean,
         covariance=covariance,
+        source_covariance=source.moments[1],
     )
     rows = source.rows[anchors.source], target.rows[anchors.target]
     with one_blas_thread():

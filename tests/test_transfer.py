@@ -158,12 +158,13 @@ class TestAdapters:
         assert context.alpha == 5.0
         assert_same_bits(context.other_factors, target.other)
 
-    def test_it_is_told_the_moments_of_all_target_rows_and_not_of_anchors(
+    def test_it_is_told_the_moments_of_all_rows_and_not_of_anchors(
         self, source, target, anchors
     ):
         context = transfer.fit_adapter(Recorder(), source, target, anchors.take(slice(6))).context
         assert_same_bits(context.mean, target.moments[0])
         assert_same_bits(context.covariance, target.moments[1])
+        assert_same_bits(context.source_covariance, source.moments[1])
 
     def test_it_is_asked_with_the_source_rows_of_those_asked_for(self, world, source, target):
         fitted = transfer.fit_adapter(Recorder(), source, target, Anchors(*np.ones((2, 3), int)))
