@@ -13,6 +13,7 @@ from .fused import FusedAdapter
 from .identity import IdentityAdapter
 from .kernel import KernelAdapter
 from .linear import RidgeAdapter
+from .mixture import MixtureAdapter
 from .neighbour import NeighbourAdapter
 from .procrustes import ProcrustesAdapter
 from .regressor import RegressorAdapter
@@ -29,6 +30,7 @@ __all__ = [
     "IdentityAdapter",
     "KernelAdapter",
     "MeanAdapter",
+    "MixtureAdapter",
     "NeighbourAdapter",
     "ProcrustesAdapter",
     "RegressorAdapter",
@@ -45,6 +47,7 @@ ADAPTERS: dict[str, Callable[..., Adapter]] = {
     "identity": IdentityAdapter,
     "kernel": KernelAdapter,
     "mean": MeanAdapter,
+    "mixture": MixtureAdapter,
     "neighbour": NeighbourAdapter,
     "procrustes": ProcrustesAdapter,
     "regressor": RegressorAdapter,

@@ -69,7 +69,7 @@ class KernelAdapter:
         ``rho`` as a multiple of the mean of k(s_u, s_u), or the value with which anchors are
         predicted best without themselves. Errors are measured in scores where the context brings
         the other side's factors; what is "auto" is chosen by them too.
-    landmarks : int, default 2000
+    landmarks : int, default 1000
         How many anchors are landmarks, at most. Time grows with its cube, memory with its square.
     pseudo_anchors : float, default 64.0
         n0.
@@ -107,7 +107,7 @@ class KernelAdapter:
         rows: Literal["embeddings", "interactions", "auto"] = "auto",
         normalize: bool | Literal["auto"] = "auto",
         ridge: float | Literal["loo"] = "loo",
-        landmarks: int = 2000,
+        landmarks: int = 1000,
         pseudo_anchors: float = 64.0,
         rng: int = 0,
     ) -> None:
@@ -162,9 +162,10 @@ class KernelAdapter:
             view = SourceRows.of(setting.rows, s, context, unit=setting.normalize)
             landmarks = Landmarks.of(setting.kernel, view, w, self.landmarks, self.rng)
             problem = FeatureProblem.of(landmarks, view.rows, t, w)
+            features = landmarks.features(view.rows[some])
             for ridge in LOO_RIDGES if self.ridge == "loo" else (self.ridge,):
                 fit = problem.solve(ridge, self.origin_, self.pseudo_anchors)
-                off, known = fit.left_out(view.rows[some], t[some], w[some])
+                off, known = fit.left_out(features, t[some], w[some])
                 size = float(w[some] @ np.einsum("ij,ij->i", off @ metric, off))
                 if size < error:
                     error, self.ridge_, self._view, self._fit = size, float(ridge), view, fit

@@ -159,29 +159,32 @@ class FeatureFit:
 
     def predict(self, rows: Any) -> tuple[Array, Array]:
         """Means (n, d), and how much larger than the residual's the variance is (n,)."""
-        mean, leverage, lacking = self._parts(rows)
-        return mean, leverage + lacking
-
-    def left_out(self, rows: Any, target: Array, weight: Array) -> tuple[Array, Array]:
-        """What anchors are off (n, d) where they are predicted without themselves, in closed form,
-        and the variance (n,) that goes with it.
-        """
-        mean, leverage, lacking = self._parts(rows)
-        share = np.minimum(weight * leverage, 1 - 1e-9)
-        off = (target - mean) / (1 - share)[:, None]
-        return off, 1 + leverage / (1 - share) + lacking
-
-    def _parts(self, rows: Any) -> tuple[Array, Array, Array]:
-        count = rows.shape[0]
-        mean = np.empty((count, len(self.intercept)))
-        leverage, lacking = np.empty(count), np.empty(count)
+        mean, wider = np.empty((rows.shape[0], len(self.intercept))), np.empty(rows.shape[0])
 
         def work(start: int, stop: int) -> None:
-            f, lacking[start:stop] = self.landmarks.features(rows[start:stop])
-            f -= self.centre
-            mean[start:stop] = self.intercept + f @ self.coef
-            half = solve_triangular(self.factor, f.T, lower=True)
-            leverage[start:stop] = self.least + np.einsum("ji,ji->i", half, half)
+            features, lacking = self.landmarks.features(rows[start:stop])
+            mean[start:stop], leverage = self._posterior(features)
+            wider[start:stop] = leverage + lacking / self.rho
 
-        run_blocks(work, count, block=BLOCK)
-        return mean, leverage, lacking / self.rho
+        run_blocks(work, rows.shape[0], block=BLOCK)
+        return mean, wider
+
+    def left_out(
+        self, features: tuple[Array, Array], target: Array, weight: Array
+    ) -> tuple[Array, Array]:
+        """What anchors are off (n, d) where they are predicted without themselves, in closed form,
+        and the variance (n,) that goes with it.
+
+        `features` are those of `Landmarks.features`, with what they lack.
+        """
+        mean, leverage = self._posterior(features[0])
+        share = np.minimum(weight * leverage, 1 - 1e-9)
+        off = (target - mean) / (1 - share)[:, None]
+        return off, 1 + leverage / (1 - share) + features[1] / self.rho
+
+    def _posterior(self, features: Array) -> tuple[Array, Array]:
+        """Means (n, d) and variances (n,) of what the features can show."""
+        centred = features - self.centre
+        half = solve_triangular(self.factor, centred.T, lower=True)
+        leverage = self.least + np.einsum("ji,ji->i", half, half)
+        return self.intercept + centred @ self.coef, leverage

@@ -195,8 +195,8 @@ class TestLeavingOut:
         problem = FeatureProblem.of(landmarks, source, target, weight)
         mean = np.average(target, axis=0, weights=weight)
         b = (n0 * m0 + weight.sum() * mean) / (n0 + weight.sum())
-        off, variance = problem.solve(0.4, b, n0).left_out(source, target, weight)
         features, lacking = landmarks.features(source)
+        off, variance = problem.solve(0.4, b, n0).left_out((features, lacking), target, weight)
         rows = np.hstack([np.ones((N, 1)), features - problem.centre])
         rho = 0.4 * problem.size
         before = np.diag([n0, *[rho] * features.shape[1]])
