@@ -54,10 +54,10 @@ class CanonicalAdapter:
        With M the inverse of the target's covariance these are canonical correlations; with the
        default, the metric Y'Y of scores, those of reduced rank regression.
     4. *Shrinking.* r_k^2 is too large by chance, the more so the more slopes f were fitted per
-       anchor. Each direction keeps the share that minimises generalised cross-validation, none
-       where its correlation is below the noise, ``r_k^2 <= f``, ::
+       anchor. Each direction keeps the share of it that is left when it is adjusted for that, which
+       minimises its generalised cross-validation error; none where it is below the noise, ::
 
-           g_k = (1 - f)(r_k^2 - f) / ((1 - f)^2 r_k^2 + f^2 (1 - r_k^2))
+           g_k = (r_k^2 - f) / (1 - f) / r_k^2,   r_k^2 > f
            t = b + (R^-1 V diag(g) V' R) W'(s - s0)
 
     b is the mean over all target rows, worth `pseudo_anchors`, and the anchors' own, as in
@@ -261,12 +261,11 @@ class Directions:
 
 def kept(squared: Array, freedom: float) -> Array:
     """Share g of a direction whose squared correlation is `squared` (k,), with `freedom` f slopes
-    per anchor.
+    per anchor: the least of ``((1 - g)^2 r^2 + 1 - r^2) / (1 - g f)^2``.
     """
-    above = np.maximum(squared - freedom, 0.0) * (1 - freedom)
-    below = (1 - freedom) ** 2 * squared + freedom**2 * (1 - squared)
-    share: Array = np.divide(above, below, out=np.zeros_like(squared), where=above > 0)
-    return np.minimum(share, 1.0)
+    adjusted = np.maximum(squared - freedom, 0.0) / (1 - freedom)
+    share: Array = np.divide(adjusted, squared, out=np.zeros_like(squared), where=adjusted > 0)
+    return share
 
 
 def _root_and_inverse(metric: Array) -> tuple[Array, Array]:
