@@ -18,6 +18,7 @@ from .neighbour import NeighbourAdapter
 from .procrustes import ProcrustesAdapter
 from .regressor import RegressorAdapter
 from .task import TaskAdapter
+from .transport import TransportAdapter
 
 __all__ = [
     "ADAPTERS",
@@ -36,6 +37,7 @@ __all__ = [
     "RegressorAdapter",
     "RidgeAdapter",
     "TaskAdapter",
+    "TransportAdapter",
     "named",
 ]
 
@@ -53,6 +55,7 @@ ADAPTERS: dict[str, Callable[..., Adapter]] = {
     "regressor": RegressorAdapter,
     "ridge": RidgeAdapter,
     "task": TaskAdapter,
+    "transport": TransportAdapter,
 }
 """Adapters by the name that evaluations and saved models use."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "AlignmentError",
     "AnchorError",
     "ArtefactError",
     "ColdstartError",
@@ -30,6 +31,10 @@ class UnknownIdError(ColdstartError, KeyError):
 
 class AnchorError(ColdstartError):
     """Two catalogs share no ids, or too few for what was asked."""
+
+
+class AlignmentError(AnchorError):
+    """Without anchors two catalogs cannot be aligned, or no better than by chance."""
 
 
 class FitError(ColdstartError):

@@ -73,7 +73,8 @@ class Untested(TransportAdapter):
 
 CANNOT = {
     "transport": {
-        "test_weight_two_is_having_an_anchor_twice": "who is near depends on how many rows there are",
+        "test_weight_two_is_having_an_anchor_twice": "who is near depends on the number of rows",
+        "test_weight_zero_is_not_having_an_anchor": "a weight is that of a source row alone",
         "test_fewer_than_factors_are_enough": "three rows have no shape",
         "test_fewer_than_two_are_an_error_or_enough_as_the_adapter_says": "one row has no shape",
         "test_unequal_numbers_of_anchors": "rows need not correspond",

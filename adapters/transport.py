@@ -1,0 +1,273 @@
+"""A map between catalogs that have nobody in common, from the shapes of their embeddings alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from coldstart.errors import AlignmentError
+from coldstart.prior import Prior
+from coldstart.threads import one_blas_thread
+
+from .alignment import Alignment, Cloud, align, directions, refined
+from .base import AnchorContext, Array, Rows, anchor_arrays, check_fitted, embeddings
+from .chance import Scrambled
+from .linear import RidgeAdapter
+
+__all__ = ["AlignmentReport", "TransportAdapter"]
+
+FEWEST = 10  # rows of a side
+CONSIDERED = 4000  # rows of a side, the longest
+
+
+@dataclass(frozen=True)
+class AlignmentReport:
+    """How well two catalogs could be aligned, and whether chance does as well.
+
+    Parameters
+    ----------
+    source_rows, target_rows : int
+        Rows that were considered.
+    agreement : float
+        Mean cosine of what the alignment brings together.
+    chance : tuple of float
+        The same of targets whose structure was destroyed.
+    level : float
+        The p value from which on an alignment is refused.
+    pairs : int
+        Anchors that followed from it; 0 where it was refused.
+    """
+
+    source_rows: int
+    target_rows: int
+    agreement: float
+    chance: tuple[float, ...]
+    level: float
+    pairs: int = 0
+
+    @property
+    def p_value(self) -> float:
+        """Share of alignments as good without structure, this one counted; NaN without a test."""
+        if not self.chance:
+            return float("nan")
+        as_good = sum(value >= self.agreement for value in self.chance)
+        return (1 + as_good) / (1 + len(self.chance))
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it is better than chance, or was not tested."""
+        return not self.p_value > self.level
+
+    def __str__(self) -> str:
+        sizes = f"{self.source_rows} source and {self.target_rows} target rows"
+        if not self.chance:
+            return (
+                f"alignment of {sizes}: agreement {self.agreement:.3f}, not tested against chance"
+            )
+        return (
+            f"alignment of {sizes}: agreement {self.agreement:.3f}, by chance "
+            f"{np.mean(self.chance):.3f} on average and {max(self.chance):.3f} at most in "
+            f"{len(self.chance)} trials, p = {self.p_value:.3f}"
+        )
+
+
+class TransportAdapter:
+    """A map learned without anchors: nobody is known to be in both catalogs.
+
+    This reads `fit` differently from other adapters: **rows of source and target need not
+    correspond, nor be equally many**. Pass all rows of the source and *all* rows of the target, in
+    any order. It rests on one assumption, that the two clouds of rows have the same shape: who is
+    alike in one catalog has somebody alike in the other.
+
+    Rows are seen from their mean and scaled to length 1, the longest 4,000 of a side. Each side is
+    stood for by at most `representatives` centres of clusters. The rotation Q with the greatest
+    agreement (`alignment.align`) starts from entropic Gromov-Wasserstein couplings and from random
+    rotations. Then rows that are each other's nearest neighbours become anchors, the rotation is
+    fitted to them, and so on until they stay the same; the last of them are the anchors of a
+    `RidgeAdapter`, whose predictions these are. They are as sure as the pairs are right.
+
+    Two clouds always align somehow, so the whole search is repeated on targets whose structure was
+    destroyed (`chance.Scrambled`: groups of rows stay what they are, and lie elsewhere). Unless the
+    agreement beats them, with ``p = (1 + as good) / (1 + permutations)`` at most `level`, `fit`
+    refuses: no map is better than one that chance gives.
+
+    Parameters
+    ----------
+    representatives : int, default 60
+    starts : int, default 30
+        Random rotations to begin from, besides the couplings.
+    permutations : int, default 40
+        How many targets without structure; 0 asks no question and refuses nothing.
+    level : float, default 0.05
+    ridge : float or "gcv", default "gcv"
+        Of the map from the anchors found.
+    rng : int, default 0
+        Seed of the clusters, the starts and the permutations.
+
+    Attributes
+    ----------
+    report_ : AlignmentReport
+        Kept where `fit` refuses, too.
+    rotation_ : array (d_source, d_target)
+        That of the representatives.
+    pairs_ : array (2, n_pairs)
+        Rows of source and target that became anchors.
+    map_ : RidgeAdapter
+
+    References
+    ----------
+    Alvarez-Melis and Jaakkola (2018), Gromov-Wasserstein Alignment of Word Embedding Spaces.
+    Conneau, Lample, Ranzato, Denoyer and Jégou (2018), Word Translation Without Parallel Data.
+    Grave, Joulin and Berthet (2019), Unsupervised Alignment of Embeddings with Wasserstein
+    Procrustes. Phipson and Smyth (2010), Permutation P-values Should Never Be Zero.
+    """
+
+    needs_anchors = False
+
+    def __init__(
+        self,
+        representatives: int = 60,
+        *,
+        starts: int = 30,
+        permutations: int = 40,
+        level: float = 0.05,
+        ridge: float | Literal["gcv"] = "gcv",
+        rng: int = 0,
+    ) -> None:
+        self.representatives = representatives
+        self.starts = starts
+        self.permutations = permutations
+        self.level = level
+        self.ridge = ridge
+        self.rng = rng
+
+    def get_params(self) -> dict[str, Any]:
+        """The constructor's arguments, by name."""
+        return {
+            "representatives": self.representatives,
+            "starts": self.starts,
+            "permutations": self.permutations,
+            "level": self.level,
+            "ridge": self.ridge,
+            "rng": self.rng,
+        }
+
+    def fit(
+        self,
+        source: ArrayLike,
+        target: ArrayLike,
+        *,
+        weight: ArrayLike | None = None,
+        context: AnchorContext | None = None,
+    ) -> TransportAdapter:
+        """Align `source` (n, d_source) with `target` (m, d_target), whose rows need not correspond.
+
+        `weight` (n,) is the mass of a source row; 0 is without it. Of the `context` only what
+        concerns the whole target is read: the mean of all its rows, which is that of `target`
+        without one, and the factors of the other side.
+
+        Raises
+        ------
+        AlignmentError
+            Where the alignment is no better than by chance (see `report_`), with fewer than 10 rows
+            of a side, or where fewer than two anchors followed.
+        ImportError
+            Without the library POT: ``pip install coldstart[transport]``.
+        ValueError
+            When values are not finite, or a setting is out of range.
+        """
+        self._check_settings()
+        vars(self).pop("map_", None)
+        s, _, w = anchor_arrays(source, source, weight)
+        t = embeddings(target, "target")
+        with one_blas_thread():
+            self._learn(s, t, w, context or AnchorContext())
+        return self
+
+    def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
+        """What the map from the anchors found says of `source` (m, d_source)."""
+        check_fitted(self, "map_")
+        return self.map_.predict(source, context=context)
+
+    def _learn(self, s: Rows, t: Rows, w: Array, context: AnchorContext) -> None:
+        chosen = _longest(s, w), _longest(t, np.ones(len(t)))
+        sizes = len(chosen[0]), len(chosen[1])
+        if min(sizes) < FEWEST:
+            raise AlignmentError(
+                f"TransportAdapter needs at least {FEWEST} rows of each side to see the shape of "
+                f"a catalog: it got {sizes[0]} of the source and {sizes[1]} of the target"
+            )
+        mass, ones = w[chosen[0]], np.ones(sizes[1])
+        rows = s[chosen[0]].astype(np.float64), t[chosen[1]].astype(np.float64)
+        points = directions(rows[0], mass), directions(rows[1], ones)
+        rng = np.random.default_rng(self.rng)
+        found = self._aligned(points[0], mass, points[1], rng)
+        chance = self._by_chance(points[0], mass, rows[1], rng)
+        self.report_ = AlignmentReport(*sizes, found.agreement, chance, self.level)
+        if not self.report_.accepted:
+            raise AlignmentError(
+                f"source and target do not align better than by chance: {self.report_}; "
+                "use anchors, or MeanAdapter, which needs neither"
+            )
+        self.rotation_ = found.rotation
+        here, there = refined(*points, found.rotation)
+        if len(here) < 2:
+            raise AlignmentError(f"{len(here)} anchors followed from the {self.report_}: too few")
+        self.pairs_ = np.stack([chosen[0][here], chosen[1][there]])
+        self.report_ = AlignmentReport(*sizes, found.agreement, chance, self.level, len(here))
+        told = AnchorContext(
+            mean=t.mean(axis=0) if context.mean is None else context.mean,
+            covariance=context.covariance,
+            other_factors=context.other_factors,
+        )
+        anchors = s[self.pairs_[0]], t[self.pairs_[1]]
+        self.map_ = RidgeAdapter(self.ridge)
+        self.map_.fit(*anchors, weight=w[self.pairs_[0]], context=told)
+
+    def _aligned(
+        self, source: Array, mass: Array, target: Array, rng: np.random.Generator
+    ) -> Alignment:
+        clouds = (
+            Cloud.of(source, mass, self.representatives, rng),
+            Cloud.of(target, np.ones(len(target)), self.representatives, rng),
+        )
+        return align(*clouds, self.starts, rng)
+
+    def _by_chance(
+        self, source: Array, mass: Array, target: Array, rng: np.random.Generator
+    ) -> tuple[float, ...]:
+        """Agreements with targets that have no structure."""
+        if not self.permutations:
+            return ()
+        ones = np.ones(len(target))
+        scrambled = Scrambled.of(target, ones, rng)
+        return tuple(
+            self._aligned(source, mass, directions(scrambled.draw(rng), ones), rng).agreement
+            for _ in range(self.permutations)
+        )
+
+    def _check_settings(self) -> None:
+        least = {"representatives": FEWEST, "starts": 0, "permutations": 0, "rng": 0}
+        for name, smallest in least.items():
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or value < smallest:
+                raise ValueError(
+                    f"{name} must be a whole number of at least {smallest}, got {value!r}"
+                )
+        if not 0 < self.level < 1:
+            raise ValueError(f"level must be between 0 and 1, got {self.level!r}")
+        if self.permutations and 1 / (1 + self.permutations) > self.level:
+            raise ValueError(
+                f"{self.permutations} permutations cannot show p <= {self.level:g}: "
+                f"use at least {int(np.ceil(1 / self.level - 1e-9)) - 1}, or 0 for no test"
+            )
+
+
+def _longest(rows: Rows, weight: Array) -> Array:
+    """Positions, ascending, of the longest rows that count; in factor models long is active."""
+    length = np.where(weight > 0, np.einsum("ij,ij->i", rows, rows), -1.0)
+    kept = np.argsort(-length, kind="stable")[: min(CONSIDERED, np.count_nonzero(weight))]
+    return np.sort(kept)
