@@ -28,8 +28,9 @@ class FusedAdapter:
     so that what two adapters learned from the same anchors is not counted twice. Here each C_p is
     taken as a variance per row times one shape for all rows, ``C_p = v_p S``, v_p the row's mean
     variance: means are then averaged row by row with the weights 1/v_p, and S^-1 is the average of
-    the adapters' shapes. That is exact where the shapes are the same, and saves a matrix inverse
-    per row.
+    the adapters' shapes (a sphere for one without a `shared` matrix). That is exact where the
+    shapes are the same, or where there is none, and saves a matrix inverse per row. Elsewhere it
+    is on the safe side: the variance of a row is never smaller than that of the exact P.
 
     Parameters
     ----------
@@ -101,30 +102,41 @@ class FusedAdapter:
 
 
 def fuse_evenly(priors: Sequence[Prior]) -> Prior:
-    """Mean of priors over the same rows, with covariances taken as a variance per row times one
-    shape.
+    """Covariance intersection of priors over the same rows, each with an equal say.
+
+    Exact where no prior has a `shared` matrix. Else covariances are taken as a variance per row
+    times one shape; a row of which a prior knows nothing is left to the others.
     """
-    d = priors[0].width
-    shapes, variances = zip(*(_shape_and_variance(prior) for prior in priors), strict=True)
-    weights = np.stack([1 / v for v in variances])  # (k, n)
-    share = weights / weights.sum(axis=0)
-    mean = sum(w[:, None] * p.mean for w, p in zip(share, priors, strict=True))
-    shape = np.mean(np.stack(shapes), axis=0)
-    shape *= np.trace(np.linalg.inv(shape)) / d  # so that a precision is one over a mean variance
+    k = len(priors)
     origins = [p.mean.mean(axis=0) if p.origin is None else p.origin for p in priors]
-    return Prior(
-        np.asarray(mean),
-        weights.mean(axis=0),
-        shared=(shape + shape.T) / 2,
-        origin=np.mean(origins, axis=0),
-    )
+    origin = np.mean(origins, axis=0)
+    if all(prior.shared is None for prior in priors):
+        fused = priors[0].fuse(*priors[1:]).temper(1 / k)
+        return Prior(fused.mean, fused.precision, origin=origin)
+    shapes, weights = zip(*(_shape_and_weight(prior) for prior in priors), strict=True)
+    total = np.sum(weights, axis=0)
+    even = np.full((k, len(total)), 1 / k)
+    share = np.divide(weights, total, out=even, where=total > 0)  # (k, n)
+    mean = sum(w[:, None] * p.mean for w, p in zip(share, priors, strict=True))
+    shape = np.mean(shapes, axis=0)
+    shape *= _mean_variance(shape)  # so that a precision is one over a mean variance
+    return Prior(np.asarray(mean), total / k, shared=(shape + shape.T) / 2, origin=origin)
 
 
-def _shape_and_variance(prior: Prior) -> tuple[Array, Array]:
-    """The precision as ``shape / v_u``: the inverse of a matrix with trace d, and the row's mean
-    variance (n,).
+def _shape_and_weight(prior: Prior) -> tuple[Array, Array]:
+    """The precision as ``weight_u * shape``: the inverse of a matrix with trace d, and one over the
+    row's mean variance (n,).
     """
     row, spread, shared = (part.astype(np.float64) for part in prior.parts())
-    shape = shared if shared.size else np.diag(spread.mean(axis=0))
-    size = float(np.trace(np.linalg.inv(shape))) / prior.width
-    return shape * size, np.broadcast_to(size / row, (len(prior),))
+    if shared.size:
+        size = _mean_variance(shared)
+        return shared * size, np.broadcast_to(row / size, (len(prior),))
+    known = spread.min(axis=1) > 0
+    variance = np.mean(1 / np.where(known[:, None], spread, 1.0), axis=1)
+    weight = row * np.where(known, 1 / variance, 0.0)
+    return np.eye(prior.width), np.broadcast_to(weight, (len(prior),))
+
+
+def _mean_variance(precision: Array) -> float:
+    """Mean diagonal of the inverse of a matrix (d, d)."""
+    return float(np.mean(1 / np.linalg.eigvalsh(precision)))
