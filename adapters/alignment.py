@@ -145,9 +145,9 @@ def _structural(source: Cloud, target: Cloud) -> Array:
             "square_loss",
             epsilon=softness,
             G0=start,
-            max_iter=30,
+            max_iter=20,
             tol=1e-5,
-            numItermax=200,
+            numItermax=50,
             stopThr=1e-6,
             warn=False,
         )

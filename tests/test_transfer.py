@@ -158,9 +158,7 @@ class TestAdapters:
         assert context.alpha == 5.0
         assert_same_bits(context.other_factors, target.other)
 
-    def test_it_is_told_the_moments_of_all_rows_and_not_of_anchors(
-        self, source, target, anchors
-    ):
+    def test_it_is_told_the_moments_of_all_rows_and_not_of_anchors(self, source, target, anchors):
         context = transfer.fit_adapter(Recorder(), source, target, anchors.take(slice(6))).context
         assert_same_bits(context.mean, target.moments[0])
         assert_same_bits(context.covariance, target.moments[1])
