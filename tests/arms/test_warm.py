@@ -32,7 +32,8 @@ def task(small):
     return replace(small.task, source=source, train=train)
 
 
-@pytest.fixture(scope="module", params=sorted(ADAPTERS))
+# TransportAdapter refuses catalogs as small as these.
+@pytest.fixture(scope="module", params=sorted(set(ADAPTERS) - {"transport"}))
 def adapter(request):
     return request.param
 
