@@ -88,7 +88,7 @@ class MixtureAdapter:
     >>> import numpy as np
     >>> source = np.random.default_rng(0).normal(size=(2000, 2))
     >>> target = np.where(source[:, :1] > 0, source, -source)
-    >>> adapter = MixtureAdapter(normalize=False).fit(source, target)
+    >>> adapter = MixtureAdapter(tie=10.0, normalize=False).fit(source, target)
     >>> np.round(adapter.predict([[3.0, 1.0], [-3.0, 1.0]]).mean)
     array([[ 3.,  1.],
            [ 3., -1.]])
