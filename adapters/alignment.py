@@ -52,7 +52,7 @@ class Cloud:
         """
         if len(points) > most:
             labels, points = clustered(points, weight, most, rng)
-            weight = np.bincount(labels, weight, minlength=len(points))
+            weight = np.asarray(np.bincount(labels, weight, minlength=len(points)), np.float64)
         alive = weight > 0
         return cls(points[alive], weight[alive] / weight.sum())
 

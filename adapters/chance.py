@@ -53,8 +53,8 @@ class Scrambled:
         rows = rows - np.average(rows, axis=0, weights=weight)
         labels = _groups(directions(rows, weight), weight, rng)
         mass = np.bincount(labels, weight)
-        centres = np.stack([np.bincount(labels, weight * column) for column in rows.T], axis=1)
-        centres /= mass[:, None]
+        sums = np.stack([np.bincount(labels, weight * column) for column in rows.T], axis=1)
+        centres = sums / mass[:, None]
         axes = np.linalg.eigh((centres.T * mass) @ centres)[1]
         return cls(labels, centres @ axes, (rows - centres[labels]) @ axes)
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-from coldstart.errors import AnchorError
 from coldstart.prior import Prior
 from coldstart.threads import one_blas_thread
 
+from .anchor_loss import AnchorLoss
 from .base import (
     AnchorContext,
     Array,
@@ -22,9 +20,8 @@ from .base import (
     check_fitted,
     embeddings,
     scaled,
-    score_metric,
 )
-from .normal_equations import NormalEquations, conjugate_gradients
+from .normal_equations import conjugate_gradients
 from .spread import Spread, out_of_fold
 
 __all__ = ["TaskAdapter"]
@@ -172,16 +169,16 @@ class TaskAdapter:
         self.ridge_ = RIDGE if self.ridge == "auto" else float(self.ridge)
         self.activity_ = ACTIVITY if self.activity == "auto" else float(self.activity)
         with one_blas_thread():
-            evidence = _Evidence.of(
+            loss = AnchorLoss.of(
                 np.asarray(scaled(s.astype(np.float64), self.normalize), np.float64),
                 t.astype(np.float64),
                 w,
                 self.activity_,
                 context,
             )
-            self._learn(evidence, context)
+            self._learn(loss, context)
             residuals = out_of_fold(
-                s, t, w, lambda train, test: self._without(evidence, train, test, context)
+                s, t, w, lambda train, test: self._without(loss, train, test, context)
             )
             self.spread_ = Spread.of(residuals, w, s, context)
         return self
@@ -195,36 +192,36 @@ class TaskAdapter:
             mean = self.intercept_ + rows @ self.coef_
             return self.spread_.prior(mean, s, context, origin=self.intercept_)
 
-    def _learn(self, evidence: _Evidence, context: AnchorContext) -> None:
-        self.source_mean_ = evidence.source_mean
-        theta, self.steps_ = self._solved(evidence, context, self.tolerance)
+    def _learn(self, loss: AnchorLoss, context: AnchorContext) -> None:
+        self.source_mean_ = loss.source_mean
+        theta, self.steps_ = self._solved(loss, context, self.tolerance)
         self.intercept_, self.coef_ = theta[0], theta[1:]
 
     def _without(
         self,
-        evidence: _Evidence,
+        loss: AnchorLoss,
         train: NDArray[np.bool_],
         test: NDArray[np.bool_],
         context: AnchorContext,
     ) -> Array:
         """Means of the rows in `test` by the map of those in `train`."""
-        rest = evidence.take(train)
+        rest = loss.take(train)
         if not rest.weight.any():
             return np.broadcast_to(self.intercept_, (int(test.sum()), len(self.intercept_)))
         theta, _ = self._solved(rest, context, max(self.tolerance, FOLD_TOLERANCE))
-        means: Array = theta[0] + (evidence.source[test] - rest.source_mean) @ theta[1:]
+        means: Array = theta[0] + (loss.source[test] - rest.source_mean) @ theta[1:]
         return means
 
     def _solved(
-        self, evidence: _Evidence, context: AnchorContext, tolerance: float
+        self, loss: AnchorLoss, context: AnchorContext, tolerance: float
     ) -> tuple[Array, int]:
         """The intercept over the map, (1 + d_source, d_target), and the steps it took."""
-        equations = evidence.equations(self.ridge_, self.pseudo_anchors)
-        m0 = evidence.target_mean if context.mean is None else np.asarray(context.mean, np.float64)
-        start = np.vstack([m0, np.zeros((evidence.source.shape[1], len(m0)))])
+        equations = loss.equations(self.ridge_, self.pseudo_anchors)
+        m0 = loss.target_mean if context.mean is None else np.asarray(context.mean, np.float64)
+        start = np.vstack([m0, np.zeros((loss.source.shape[1], len(m0)))])
         return conjugate_gradients(
             equations.apply,
-            equations.right_side(evidence.aims, start),
+            equations.right_side(loss.aims, start),
             start,
             equations.precondition,
             tolerance=tolerance,
@@ -248,99 +245,3 @@ class TaskAdapter:
             raise ValueError(f"tolerance must be between 0 and 1, got {self.tolerance!r}")
         if self.iterations < 1:
             raise ValueError(f"iterations must be at least 1, got {self.iterations!r}")
-
-
-@dataclass(frozen=True, eq=False)
-class _Evidence:
-    """What n anchors say of a map.
-
-    `source` (n, d_source) rows as the map reads them, `target` (n, d), `weight` (n,) = w_u a_u,
-    `aims` (n, d) = Y'C_u p_u, or ``Y'Y t_u`` of embeddings, `gram` (d, d) = Y'Y; with interactions,
-    `excess` (n, m) = c_ui - 1 of observed pairs, and `other` (m, d) = Y.
-    """
-
-    source: Array
-    target: Array
-    weight: Array
-    aims: Array
-    gram: Array
-    excess: sp.csr_matrix | None = None
-    other: Array | None = None
-
-    @classmethod
-    def of(
-        cls, source: Array, target: Array, weight: Array, exponent: float, context: AnchorContext
-    ) -> _Evidence:
-        gram = score_metric(context, target.shape[1])
-        log, factors, alpha = context.target_rows, context.other_factors, context.alpha
-        if log is None:
-            return cls(source, target, weight, target @ gram, gram)
-        _check_log(log, len(source), factors)
-        weight = _tamed(weight, np.diff(log.indptr), exponent)
-        if factors is None or alpha is None:
-            return cls(source, target, weight, target @ gram, gram)
-        other = np.asarray(factors, np.float64)
-        confidence = sp.csr_matrix(log, dtype=np.float64) * alpha
-        aims = confidence.maximum(0) @ other  # a negative confidence is a dislike
-        excess = abs(confidence)
-        excess.data -= 1
-        return cls(source, target, weight, aims, gram, excess, other)
-
-    def take(self, which: NDArray[np.bool_]) -> _Evidence:
-        """What some of the anchors say."""
-        source, target, weight, aims = (
-            array[which] for array in (self.source, self.target, self.weight, self.aims)
-        )
-        excess = None if self.excess is None else self.excess[which]
-        return _Evidence(source, target, weight, aims, self.gram, excess, self.other)
-
-    @property
-    def source_mean(self) -> Array:
-        mean: Array = np.average(self.source, axis=0, weights=self.weight)
-        return mean
-
-    @property
-    def target_mean(self) -> Array:
-        mean: Array = np.average(self.target, axis=0, weights=self.weight)
-        return mean
-
-    def equations(self, ridge: float, pseudo_anchors: float) -> NormalEquations:
-        rows = self.source - self.source_mean
-        rho = ridge * float(np.mean(self.weight @ rows**2) or 1.0)
-        design = np.hstack([np.ones((len(rows), 1)), rows])  # (n, 1 + d_source)
-        return NormalEquations(
-            design,
-            self.weight,
-            self.gram,
-            intercept=pseudo_anchors,
-            ridge=rho,
-            excess=self.excess,
-            other=self.other,
-        )
-
-
-def _check_log(log: sp.csr_matrix, n: int, factors: NDArray[Any] | None) -> None:
-    """The interactions belong to the anchors, and to the factors of the other side."""
-    if log.shape[0] != n:
-        raise ValueError(
-            f"context.target_rows has {log.shape[0]} rows but there are {n} anchors: "
-            "pass the interactions of the anchors, in their order"
-        )
-    if factors is not None and log.shape[1] != len(factors):
-        raise ValueError(
-            f"context.target_rows has {log.shape[1]} columns but context.other_factors "
-            f"{len(factors)} rows: pass the factors of those columns"
-        )
-
-
-def _tamed(weight: Array, counts: NDArray[np.integer[Any]], exponent: float) -> Array:
-    """Weights times ``n_u^-exponent``, their sum kept; 0 for rows without interactions."""
-    used = np.where(counts > 0, weight, 0.0)
-    if not used.any():
-        raise AnchorError(
-            "no anchor has a target interaction: pass anchors that are active in the target, or "
-            "leave target_rows out of the context"
-        )
-    tamed = used * np.maximum(counts, 1.0) ** -exponent
-    kept: Array = tamed * (used.sum() / tamed.sum())
-    return kept

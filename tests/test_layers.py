@@ -39,7 +39,7 @@ LAYERS = {
 BLIND = [*LAYERS["values"].split(), *LAYERS["factor models"].split()]
 OUTER = ("coldstart.adapters", "coldstart.datasets")
 HEAVY = {
-    *("implicit", "lightfm", "numba", "numpy", "scipy", "sklearn"),
+    *("implicit", "lightfm", "numba", "numpy", "ot", "scipy", "sklearn"),
     *("matplotlib", "narwhals", "pandas", "polars", "pyarrow"),
     *("rich", "typer"),
 }

@@ -171,13 +171,13 @@ class TestUnrelatedClouds:
 
     @pytest.mark.parametrize("kind", ["groups", "sphere", "ellipsoid"])
     def test_p_values_are_about_uniform(self, kind):
-        """Of 30 uniform ones on 0.1, 0.2 .. 1 the mean is 0.55 +- 0.16 (three standard errors), and
-        8 or more are 0.1 once in 100 times.
+        """Of 20 uniform ones on 0.1, 0.2 .. 1 the mean is 0.55 +- 0.19 (three standard errors), and
+        7 or more are 0.1 twice in 1,000 times.
         """
         adapter = TransportAdapter(20, starts=4, permutations=9, level=0.5)
-        p = np.array([p_value(adapter, *CLOUDS[kind](seed)) for seed in range(30)])
-        assert 0.39 < p.mean() < 0.71
-        assert np.sum(p <= 0.1) < 8
+        p = np.array([p_value(adapter, *CLOUDS[kind](seed)) for seed in range(20)])
+        assert 0.36 < p.mean() < 0.74
+        assert np.sum(p <= 0.1) < 7
 
 
 def p_value(adapter, source, target):
