@@ -10,7 +10,6 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 import typer
