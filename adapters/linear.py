@@ -24,7 +24,7 @@ from .base import (
     sphere,
 )
 from .regression import GCV_GRID, RidgeProblem
-from .spread import shapes, shrunk
+from .spread import evenly, shapes, shrunk
 
 __all__ = ["RidgeAdapter"]
 
@@ -205,7 +205,7 @@ class RidgeAdapter:
         """Whether rows are normalised, and the regression on all anchors."""
         on, every = bool(self.normalize), slice(None)
         if self.normalize == "auto":
-            every = _some(w)
+            every = evenly(w, COMPARED)
             some = s[every], t[every], w[every]
             problems = [RidgeProblem.of(*some, metric, normalize=on) for on in (False, True)]
             errors = [min(map(problem.gcv, self._ridges())) for problem in problems]
@@ -221,10 +221,3 @@ class RidgeAdapter:
             raise ValueError(f'normalize must be True, False or "auto", got {self.normalize!r}')
         if not (np.isfinite(self.pseudo_anchors) and self.pseudo_anchors >= 0):
             raise ValueError(f"pseudo_anchors must not be negative, got {self.pseudo_anchors!r}")
-
-
-def _some(weight: Array) -> slice:
-    """At most `COMPARED` anchors, evenly spaced; all, where those would count for nothing."""
-    step = -(-len(weight) // COMPARED)
-    some = slice(None, None, step)
-    return some if step > 1 and weight[some].any() else slice(None)

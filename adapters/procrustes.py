@@ -26,7 +26,7 @@ from .base import (
 )
 from .regression import LinearMap
 from .source_rows import null_mean
-from .spread import Spread, out_of_fold
+from .spread import CHECKED, Spread, evenly, out_of_fold
 
 __all__ = ["ProcrustesAdapter", "Rotation", "polar"]
 
@@ -62,8 +62,8 @@ class ProcrustesAdapter:
     The factor c (`scaling`) makes predictions of anchors by maps that have not seen them as large
     as they should be, in scores where the context brings the factors of the other side. It lies
     between 0 and that of least squares; with fewer than four anchors it is 0, and everybody has the
-    intercept. The same residuals give the covariance (`Spread`). The intercept is that of
-    `RidgeAdapter`.
+    intercept. The same residuals, of 20,000 anchors at most, give the covariance (`Spread`). The
+    intercept is that of `RidgeAdapter`.
 
     Parameters
     ----------
@@ -163,15 +163,18 @@ class ProcrustesAdapter:
         ridges = RIDGES if self.ridge == "auto" else (self.ridge,)
         with one_blas_thread():
             rotation = self._rotation(s, t, w)
-            moved, residuals = self._left_out(s, t, w, told, ridges)
+            every = evenly(w, CHECKED)
+            some = s[every], t[every], w[every]
+            moved, residuals = self._left_out(*some, told, ridges)
             metric = score_metric(told, t.shape[1])
             found = [
-                _rescaled(part, left, w, metric, self.scaling)
+                _rescaled(part, left, some[2], metric, self.scaling)
                 for part, left in zip(moved, residuals, strict=True)
             ]
             best = int(np.argmin([error for error, _, _ in found]))
             _, share, left = found[best]
-            self.spread_ = Spread.of(left, w, s, context)
+            rows = np.arange(len(w))[every]
+            self.spread_ = Spread.of(left, some[2], some[0], told.take(rows))
         self.ridge_, self.rotation_ = ridges[best], rotation.turn
         slopes, size = rotation.slopes(self.ridge_), rotation.size if self.scaling else 1.0
         self.scale_ = float(share * size)

@@ -17,9 +17,19 @@ from coldstart.prior import Prior
 
 from .base import AnchorContext, Array, Rows, folds_of, sphere
 
-__all__ = ["WORTH", "Spread", "activity", "out_of_fold", "shapes", "shrunk"]
+__all__ = [
+    "CHECKED",
+    "WORTH",
+    "Spread",
+    "activity",
+    "evenly",
+    "out_of_fold",
+    "shapes",
+    "shrunk",
+]
 
 FOLDS = 5
+CHECKED = 20_000  # anchors, at most, that are predicted by maps that have not seen them
 WORTH = tuple(np.logspace(0, 4, 33))  # anchors that the shape a covariance is shrunk to is worth
 SHRUNK = 16.0  # anchors that a slope of 0 is worth
 _ROUND = 0.01  # share of a sphere in the covariance of all rows, which may be singular
@@ -185,6 +195,15 @@ def out_of_fold(
         test = used & (folds == fold)
         residuals[test] = target[test] - predict(used & ~test, test)
     return residuals
+
+
+def evenly(weight: Array, most: int) -> slice:
+    """At most `most` of the anchors with `weight` (n,), evenly spaced; all, where those would count
+    for nothing.
+    """
+    step = -(-len(weight) // most)
+    some = slice(None, None, step)
+    return some if step > 1 and weight[some].any() else slice(None)
 
 
 def _growth(residuals: Array, weight: Array, active: Array) -> tuple[float, float]:

@@ -8,11 +8,12 @@ import re
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from scipy.linalg import sqrtm
 from scipy.optimize import minimize_scalar
 from sklearn.cross_decomposition import CCA
 
-from coldstart.adapters import AnchorContext, CanonicalAdapter, RidgeAdapter
+from coldstart.adapters import AnchorContext, CanonicalAdapter, RidgeAdapter, canonical
 from coldstart.adapters.canonical import kept
 
 N, D_SOURCE, D = 90, 6, 4
@@ -196,6 +197,17 @@ class TestUncertainty:
             inside.append(distance[:, None] <= [3.357, 5.989, 9.488])  # chi-squared, four
         shares = np.concatenate(inside).mean(axis=0)
         np.testing.assert_allclose(shares, [0.5, 0.8, 0.95], rtol=0, atol=0.03)
+
+    def test_of_many_anchors_some_are_checked_and_all_are_fitted(self, monkeypatch):
+        source, target = draw(500)
+        rows = sp.random(500, 30, density=0.2, format="csr", random_state=1)
+        told, some = (AnchorContext(source_rows=part) for part in (rows, rows[::5]))
+        every = plain().fit(source, target, context=told)
+        monkeypatch.setattr(canonical, "CHECKED", 100)
+        adapter = plain().fit(source, target, context=told)
+        fifth = plain().fit(source[::5], target[::5], context=some)
+        assert np.array_equal(adapter.map_.coef, every.map_.coef)
+        assert np.array_equal(adapter.spread_.covariance, fifth.spread_.covariance)
 
     def test_a_turned_target_gets_the_turned_prior(self):
         source, target = draw()

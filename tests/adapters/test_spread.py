@@ -11,7 +11,15 @@ from scipy.stats import invwishart, multivariate_normal
 
 from coldstart.adapters import AnchorContext
 from coldstart.adapters.base import sphere
-from coldstart.adapters.spread import WORTH, Spread, activity, out_of_fold, shapes, shrunk
+from coldstart.adapters.spread import (
+    WORTH,
+    Spread,
+    activity,
+    evenly,
+    out_of_fold,
+    shapes,
+    shrunk,
+)
 
 N, D, D_SOURCE = 50, 3, 5
 
@@ -192,3 +200,16 @@ class TestOutOfFold:
         weight = weight * 2
         residuals = out_of_fold(source, target, weight, lambda train, test: 1 / 0)
         near(residuals, target - target.mean(axis=0))
+
+
+class TestSomeOfManyAnchors:
+    @pytest.mark.parametrize(
+        ("n", "most", "taken"), [(9, 10, 9), (10, 10, 10), (11, 10, 6), (95, 10, 10)]
+    )
+    def test_they_are_evenly_spaced_and_not_more_than_asked_for(self, n, most, taken):
+        assert len(np.arange(n)[evenly(np.ones(n), most)]) == taken
+
+    def test_all_are_taken_where_those_would_count_for_nothing(self):
+        weight = np.ones(20)
+        weight[::2] = 0
+        assert evenly(weight, 10) == slice(None)
