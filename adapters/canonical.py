@@ -170,7 +170,7 @@ class CanonicalAdapter:
             some = s[every], t[every], w[every]
 
             def predict(train: Any, test: Any) -> Array:
-                parts = [part[train] for part in some]
+                parts = some[0][train], some[1][train], some[2][train]
                 part = self._directions(*parts, told, metric)
                 return self._map(part, *parts[1:], told).means(some[0][test])
 
