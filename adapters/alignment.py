@@ -208,10 +208,9 @@ def _nearest_rotation(matrices: Array) -> Array:
     return rotations
 
 
-def refined(
-    source: Array, target: Array, rotation: Array
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Anchors that follow from a rotation: positions (n_pairs,) of rows of both sides.
+def refined(source: Array, target: Array, rotation: Array) -> tuple[NDArray[np.int64], Array]:
+    """Anchors that follow from a rotation, as positions (2, n_pairs) of rows of both sides, and the
+    rotation that follows from them.
 
     In rounds, rows that are each other's nearest are taken for pairs and the rotation fitted to
     them, until the pairs stay the same.
@@ -220,14 +219,13 @@ def refined(
     ----------
     Conneau, Lample, Ranzato, Denoyer and Jégou (2018), Word Translation Without Parallel Data.
     """
-    before: NDArray[np.int64] | None = None
+    pairs = mutual_neighbours(source @ rotation, target)
     for _ in range(ROUNDS):
-        pairs = mutual_neighbours(source @ rotation, target)
-        if before is not None and np.array_equal(pairs, before):
-            break
-        before = pairs
         rotation = _nearest_rotation(source[pairs[0]].T @ target[pairs[1]])
-    return pairs[0], pairs[1]
+        before, pairs = pairs, mutual_neighbours(source @ rotation, target)
+        if np.array_equal(pairs, before):
+            break
+    return pairs, rotation
 
 
 def mutual_neighbours(source: Array, target: Array) -> NDArray[np.int64]:

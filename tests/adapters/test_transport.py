@@ -22,8 +22,8 @@ from coldstart.adapters.alignment import (
     directions,
     mutual_neighbours,
 )
+from coldstart.adapters.alignment_report import AlignmentReport
 from coldstart.adapters.chance import Scrambled
-from coldstart.adapters.transport import AlignmentReport
 from coldstart.errors import AlignmentError, AnchorError
 
 ot = pytest.importorskip("ot", reason="needs the library POT")
@@ -98,6 +98,7 @@ class TestRelatedClouds:
         assert report.accepted
         assert report.p_value == pytest.approx(1 / 20)
         assert report.agreement > max(report.chance)
+        assert report.stability > 0.95
         assert report.pairs == fitted[0].pairs_.shape[1] > 2
 
     @pytest.mark.parametrize("seed", [1, 2, 3, 4])
@@ -168,6 +169,21 @@ class TestUnrelatedClouds:
         adapter = Quick(permutations=0).fit(*unrelated(0))
         assert np.isnan(adapter.report_.p_value)
         assert "not tested against chance" in str(adapter.report_)
+
+    def test_shapes_that_agree_in_more_than_one_way_are_refused(self):
+        """The corners of a cross: it looks the same from 384 sides, so chance does not do as well,
+        and no two searches end alike.
+        """
+        rng = np.random.default_rng(0)
+        corners = np.concatenate([np.eye(4), -np.eye(4)])
+        clouds = (corners[rng.permutation(np.arange(200) % 8)] for _ in range(2))
+        source, target = (rows + 0.02 * rng.normal(size=rows.shape) for rows in clouds)
+        adapter = Quick()
+        with pytest.raises(AlignmentError, match=r"align in more than one way: .*, stability"):
+            adapter.fit(source, target)
+        assert adapter.report_.beats_chance
+        assert adapter.report_.stability < 0.5
+        assert not adapter.report_.accepted
 
     @pytest.mark.parametrize("kind", ["groups", "sphere", "ellipsoid"])
     def test_p_values_are_about_uniform(self, kind):
@@ -340,7 +356,7 @@ class TestErrors:
             TransportAdapter(**settings).fit(*related(0)[:2])
 
     def test_the_error_and_the_report_survive_pickling(self):
-        report = AlignmentReport(20, 30, 0.5, (0.4, 0.6, 0.3), 0.05)
+        report = AlignmentReport(20, 30, 0.5, (0.4, 0.6, 0.3), 0.05, stability=0.9)
         assert pickle.loads(pickle.dumps(report)) == report
         error = pickle.loads(pickle.dumps(AlignmentError("no shape")))
         assert isinstance(error, AnchorError)
@@ -350,3 +366,9 @@ class TestErrors:
         report = AlignmentReport(20, 30, 0.5, (0.4, 0.5, 0.6, 0.3), 0.05)
         assert report.p_value == pytest.approx(3 / 5)
         assert not report.accepted
+
+    @pytest.mark.parametrize("stability", [0.4, float("nan"), 0.6])
+    def test_a_report_accepts_what_beats_chance_and_was_found_twice(self, stability):
+        report = AlignmentReport(20, 30, 0.5, (0.1,) * 19, 0.05, stability=stability)
+        assert report.beats_chance
+        assert report.accepted == (stability == 0.6)
