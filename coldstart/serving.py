@@ -108,7 +108,7 @@ class Belief:
     def groups(self, rows: Rows, counts: Counts) -> Iterator[tuple[Rows, Prior | None, float]]:
         """Positions of rows that are solved alike, their prior and their ridge."""
         arms = self.arms(rows, counts)
-        mine = np.flatnonzero(arms == None)  # noqa: E711
+        mine = np.flatnonzero(self.follows(rows, counts))
         if len(mine):
             prior = self.pulled(rows[mine], counts[mine])
             yield mine, prior, self.strength.regularization

@@ -158,33 +158,13 @@ class WarmStart:
         )
         origin = models.sources[0]()
         anchors = self._anchors(origin, target)
-        found = None
-        if self.strength == "auto" or self.gate:
-            found = find(
-                wanted,
-                models,
-                origin,
-                target,
-                anchors,
-                fixed=self._fixed(),
-                rng=rng,
-                num_threads=self.num_threads,
-                show_progress=self.show_progress,
-            )
+        found = self._find(models, origin, target, anchors, rng)
         decision = self._decide(found)
         plan = self._plan(models, found, decision)
         if found is not None and found.choice.crossing.source:
             origin = models.sources[found.choice.crossing.source]()
-        model = models.targets[plan.target]
-        model.fit(target.user_items, show_progress=self.show_progress)
-        space = target_space(model, target)
         adapter = found.adapter if found else candidates(wanted)[0]
-        self.adapter_ = fit_adapter(adapter, origin, space, anchors)
-        ids = space.ids.union(origin.ids)
-        belief = self._belief(ids, origin, space, anchors, plan)
-        extras = _extras(belief, origin, ids, target.user_items, anchors)
-        self._condition(model, belief, target.user_items)
-        self._keep(Fitted(model, belief, (ids, target.items), target.user_items, extras))
+        belief, space = self._train(models, plan, adapter, origin, target, anchors)
         self.report_ = TransferReport.of(
             side=self.side,
             adapter=self.adapter_,
@@ -360,6 +340,52 @@ class WarmStart:
         anchors = find_anchors(origin.ids, target.users, side=self.side, needed=needed)
         live = origin.active[anchors.source]
         return anchors.take(live & (np.diff(target.user_items.indptr)[anchors.target] > 0))
+
+    def _find(
+        self,
+        models: Models,
+        origin: Space,
+        target: Interactions,
+        anchors: Anchors,
+        rng: np.random.Generator,
+    ) -> Found | None:
+        """What held-out people choose, None where they are not asked or too few."""
+        if self.strength != "auto" and not self.gate:
+            return None
+        return find(
+            self._wanted(),
+            models,
+            origin,
+            target,
+            anchors,
+            fixed=self._fixed(),
+            rng=rng,
+            num_threads=self.num_threads,
+            show_progress=self.show_progress,
+        )
+
+    def _train(
+        self,
+        models: Models,
+        plan: Plan,
+        adapter: Adapter,
+        origin: Space,
+        target: Interactions,
+        anchors: Anchors,
+    ) -> tuple[Belief, Space]:
+        """Fit target model and adapter on everything, and keep what serves; gives back what is
+        believed of the mapped side, and its rows before they were pulled.
+        """
+        model = models.targets[plan.target]
+        model.fit(target.user_items, show_progress=self.show_progress)
+        space = target_space(model, target)
+        self.adapter_ = fit_adapter(adapter, origin, space, anchors)
+        ids = space.ids.union(origin.ids)
+        belief = self._belief(ids, origin, space, anchors, plan)
+        extras = _extras(belief, origin, ids, target.user_items, anchors)
+        self._condition(model, belief, target.user_items)
+        self._keep(Fitted(model, belief, (ids, target.items), target.user_items, extras))
+        return belief, space
 
     def _wanted(self) -> Adapter:
         """The adapter of the caller, or the choice among all."""
