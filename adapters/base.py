@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from itertools import product
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
@@ -26,6 +27,7 @@ __all__ = [
     "folds_of",
     "scaled",
     "score_metric",
+    "spelled_out",
     "sphere",
 ]
 
@@ -104,6 +106,17 @@ class Adapter(Protocol):
         ...
 
 
+class Settled(Protocol):
+    """An adapter that can be made again from its settings."""
+
+    def get_params(self) -> dict[str, Any]:
+        """The constructor's arguments, by name."""
+        ...
+
+
+Known = TypeVar("Known", bound=Settled)
+
+
 @runtime_checkable
 class Tunable(Protocol):
     """An adapter with settings left open, which held-out people should choose."""
@@ -111,6 +124,16 @@ class Tunable(Protocol):
     def candidates(self) -> Sequence[Adapter]:
         """Unfitted adapters with every setting decided."""
         ...
+
+
+def spelled_out(adapter: Known, **choices: Sequence[Any]) -> list[Known]:
+    """Copies of an unfitted adapter, one for every combination of the values that some of its
+    settings may take; those of the last setting change first.
+    """
+    return [
+        type(adapter)(**{**adapter.get_params(), **dict(zip(choices, values, strict=True))})
+        for values in product(*choices.values())
+    ]
 
 
 def anchor_arrays(

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +23,7 @@ from .base import (
     check_fitted,
     embeddings,
     score_metric,
+    spelled_out,
     sphere,
 )
 from .regression import GCV_GRID, LinearMap, RidgeProblem
@@ -136,10 +136,7 @@ class CanonicalAdapter:
         """Ridge and normalisation, where they are open, for held-out people to choose from."""
         ridges = CANDIDATE_RIDGES if self.ridge == "gcv" else (self.ridge,)
         normalized = (True, False) if self.normalize == "auto" else (self.normalize,)
-        return [
-            type(self)(**{**self.get_params(), "ridge": ridge, "normalize": normalize})
-            for normalize, ridge in product(normalized, ridges)
-        ]
+        return spelled_out(self, normalize=normalized, ridge=ridges)
 
     def fit(
         self,

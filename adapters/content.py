@@ -22,6 +22,7 @@ from .base import (
     embeddings,
     scaled,
     score_metric,
+    spelled_out,
 )
 from .baselines import MeanAdapter
 from .feature_map import FeatureMap, rows_told
@@ -130,7 +131,7 @@ class ContentAdapter:
     def candidates(self) -> Sequence[ContentAdapter]:
         """Ridges for held-out people to choose from, where it is left open."""
         ridges = CANDIDATE_RIDGES if self.ridge == "auto" else (self.ridge,)
-        return [type(self)(**{**self.get_params(), "ridge": ridge}) for ridge in ridges]
+        return spelled_out(self, ridge=ridges)
 
     def fit(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +20,7 @@ from .base import (
     embeddings,
     scaled,
     score_metric,
+    spelled_out,
     sphere,
 )
 from .regression import GCV_GRID, RidgeProblem
@@ -121,10 +121,7 @@ class RidgeAdapter:
         """What is left open ("gcv", "auto"), spelled out for held-out people to choose from."""
         ridges = CANDIDATE_RIDGES if self.ridge == "gcv" else (self.ridge,)
         normalized = (False, True) if self.normalize == "auto" else (self.normalize,)
-        return [
-            type(self)(**{**self.get_params(), "ridge": ridge, "normalize": normalize})
-            for normalize, ridge in product(normalized, ridges)
-        ]
+        return spelled_out(self, normalize=normalized, ridge=ridges)
 
     def fit(
         self,

@@ -21,6 +21,7 @@ from .base import (
     embeddings,
     scaled,
     score_metric,
+    spelled_out,
     sphere,
 )
 from .experts import Experts, Penalties, fit_experts
@@ -119,10 +120,7 @@ class MixtureAdapter:
     def candidates(self) -> Sequence[MixtureAdapter]:
         """What is left open ("auto", "gcv"), spelled out for held-out people to choose from."""
         ridges = CANDIDATE_RIDGES if self.ridge == "gcv" else (self.ridge,)
-        return [
-            type(self)(**{**self.get_params(), "ridge": ridge, "normalize": normalize})
-            for normalize, ridge in product(self._lengths(), ridges)
-        ]
+        return spelled_out(self, normalize=self._lengths(), ridge=ridges)
 
     def fit(
         self,

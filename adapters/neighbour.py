@@ -23,6 +23,7 @@ from .base import (
     check_fitted,
     embeddings,
     score_metric,
+    spelled_out,
 )
 from .source_rows import SourceRows, canonical, null_mean, source_kinds
 from .spread import Spread
@@ -124,10 +125,7 @@ class NeighbourAdapter:
         """What is left open ("auto"), spelled out for held-out people to choose from."""
         kinds = KINDS if self.rows == "auto" else (self.rows,)
         sizes = SIZES if self.k == "auto" else (self.k,)
-        return [
-            type(self)(**{**self.get_params(), "rows": kind, "k": k})
-            for kind, k in product(kinds, sizes)
-        ]
+        return spelled_out(self, rows=kinds, k=sizes)
 
     def fit(
         self,

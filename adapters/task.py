@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ from .base import (
     check_fitted,
     embeddings,
     scaled,
+    spelled_out,
 )
 from .normal_equations import conjugate_gradients
 from .spread import Spread, out_of_fold
@@ -136,10 +136,7 @@ class TaskAdapter:
         """What is left open ("auto"), spelled out for held-out people to choose from."""
         ridges = CANDIDATE_RIDGES if self.ridge == "auto" else (self.ridge,)
         activities = CANDIDATE_ACTIVITIES if self.activity == "auto" else (self.activity,)
-        return [
-            type(self)(**{**self.get_params(), "ridge": ridge, "activity": activity})
-            for activity, ridge in product(activities, ridges)
-        ]
+        return spelled_out(self, activity=activities, ridge=ridges)
 
     def fit(
         self,
