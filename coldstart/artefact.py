@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 FORMAT = "coldstart"
-VERSION = 1
+VERSION = 2  # goes up with every change of what `WarmStart.save` writes
 
 _MANIFEST = "manifest.json"
 _UNFINISHED = ".coldstart-unfinished"
@@ -129,10 +129,11 @@ def read_artefact(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[
     Raises
     ------
     ArtefactError
-        When there is no saved model, it is damaged or incomplete, or newer than this version.
+        When there is no saved model, it is damaged or incomplete, or of another version of the
+        format.
     """
     folder = Path(path)
-    entries, content = _read_manifest(folder)
+    entries, content = _read_manifest(folder, oldest=VERSION)
     return {name: _read_array(folder, entry) for name, entry in entries.items()}, content
 
 
@@ -201,11 +202,13 @@ def _ours(path: Path) -> bool:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Refuse a folder with a manifest that a save must not replace."""
+    """Refuse a folder with a manifest that a save must not replace: one of an older version may
+    be, as it has to be fitted and saved again.
+    """
     if not (folder / _MANIFEST).exists():
         return
     try:
-        _read_manifest(folder)
+        _read_manifest(folder, oldest=1)
     except ArtefactError as error:
         raise ArtefactError(
             f"cannot save over {folder / _MANIFEST}, which is not of a model that this coldstart "
@@ -258,24 +261,32 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _read_manifest(folder: Path) -> tuple[dict[str, _Entry], dict[str, Any]]:
+def _read_manifest(folder: Path, *, oldest: int) -> tuple[dict[str, _Entry], dict[str, Any]]:
     path = folder / _MANIFEST
     try:
         if not path.exists():
             why = f"it has no {_MANIFEST}" if folder.is_dir() else "there is no such folder"
             raise ArtefactError(f"{folder} holds no model, {why}: pass where one was saved")
-        return _parse_manifest(path, json.loads(path.read_bytes()))
+        return _parse_manifest(path, json.loads(path.read_bytes()), oldest)
     except (*_BROKEN, RecursionError) as error:
         raise _unreadable(path, error) from error
 
 
-def _parse_manifest(path: Path, whole: Any) -> tuple[dict[str, _Entry], dict[str, Any]]:
+def _parse_manifest(
+    path: Path, whole: Any, oldest: int
+) -> tuple[dict[str, _Entry], dict[str, Any]]:
     if not isinstance(whole, dict) or whole.get("format") != FORMAT:
         raise ArtefactError(f"{path} is not of a model that coldstart saved: pass another folder")
-    if int(whole["version"]) > VERSION:
+    came = int(whole["version"])
+    if not oldest <= came <= VERSION:
+        age, advice = (
+            ("a newer", "upgrade coldstart")
+            if came > VERSION
+            else ("an older", "fit the model and save it again")
+        )
         raise ArtefactError(
-            f"{path} was written by a newer coldstart, in version {int(whole['version'])} of the "
-            f"format where this one reads {VERSION}: upgrade coldstart"
+            f"{path} was written by {age} coldstart, in version {came} of the format where this "
+            f"one reads {VERSION}: {advice}"
         )
     if whole["digest"] != digest_of(whole):
         raise ValueError("its content is not what was saved")

@@ -42,4 +42,4 @@ class FitError(ColdstartError):
 
 
 class ArtefactError(ColdstartError):
-    """A saved model is damaged, incomplete, or newer than this version reads."""
+    """A saved model is damaged, incomplete, or of a version that this one does not read."""

@@ -83,6 +83,14 @@ def message_of(action: Callable[[], object]) -> str:
     return message
 
 
+def age(folder: Path, version: int, **damaged: Any) -> None:
+    """Make the manifest one of that version; what is `damaged` is not what was signed."""
+    path = folder / "manifest.json"
+    whole = {**json.loads(path.read_text()), "version": version}
+    whole["digest"] = digest_of(whole)
+    path.write_text(json.dumps(whole | damaged))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write_artefact(tmp_path / "model", model(), CONTENT)
@@ -435,8 +443,29 @@ class TestDamage:
         newer = {"format": FORMAT, "version": VERSION + 1, "tensors": []}
         (folder / "manifest.json").write_text(json.dumps(newer))
         message = message_of(lambda: read_artefact(folder))
-        assert "written by a newer coldstart, in version 2 of the format" in message
-        assert message.endswith("this one reads 1: upgrade coldstart")
+        assert f"written by a newer coldstart, in version {VERSION + 1} of the format" in message
+        assert message.endswith(f"this one reads {VERSION}: upgrade coldstart")
+
+    @pytest.mark.parametrize("version", range(1, VERSION))
+    def test_an_older_version_says_to_fit_and_save_again(self, folder: Path, version: int) -> None:
+        age(folder, version)
+        message = message_of(lambda: read_artefact(folder))
+        assert message.startswith(f"{folder / 'manifest.json'} was written by an older coldstart")
+        assert message.endswith(
+            f"in version {version} of the format where this one reads {VERSION}: "
+            "fit the model and save it again"
+        )
+
+    def test_an_older_version_is_saved_over_and_nothing_of_it_left(self, folder: Path) -> None:
+        age(folder, 1)
+        write_artefact(folder, {"items": np.arange(3)}, {})
+        assert read_artefact(folder)[0]["items"].tolist() == [0, 1, 2]
+        assert len(list(folder.glob("*.npy"))) == 1
+
+    def test_an_older_version_that_is_damaged_is_not_saved_over(self, folder: Path) -> None:
+        age(folder, 1, content={"other": 1})
+        message = message_of(lambda: write_artefact(folder, {"items": np.arange(3)}, {}))
+        assert "cannot save over" in message
 
     @pytest.mark.parametrize(
         "manifest", [b"[1]", b"null", b'{"format": "onnx"}', b'{"version": 1}', b'"coldstart"']

@@ -16,7 +16,7 @@ from coldstart.adapters import (
     RidgeAdapter,
 )
 from coldstart.als import PriorALS
-from coldstart.artefact import read_artefact, write_artefact
+from coldstart.artefact import digest_of, read_artefact, write_artefact
 from coldstart.datasets import make_cross_domain
 from coldstart.errors import ArtefactError
 from coldstart.interactions import Interactions
@@ -273,6 +273,19 @@ class TestDamage:
         manifest = json.loads((tmp_path / "manifest.json").read_text())
         (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "version": 99}))
         assert "upgrade coldstart" in self.fail(tmp_path)
+
+    def test_a_model_of_the_first_release_is_told_from_a_damaged_one(self, plain, tmp_path):
+        """Its manifest had neither gate nor fallback."""
+        plain.warm.save(tmp_path)
+        manifest = json.loads((tmp_path / "manifest.json").read_text())
+        for part in ("gate", "open", "fallback", "unknown"):
+            del manifest["content"][part]
+        manifest |= {"version": 1}
+        manifest["digest"] = digest_of(manifest)
+        (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+        message = self.fail(tmp_path)
+        assert "damaged" not in message
+        assert message.endswith("fit the model and save it again")
 
     @pytest.mark.parametrize(
         "part",
