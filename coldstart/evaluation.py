@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from coldstart import machine
 from coldstart.arms import Arm, People, Task, make_arms
+from coldstart.errors import AlignmentError
 from coldstart.heldout import Order, Ranked
 from coldstart.interactions import Interactions
 from coldstart.metrics import METRICS, coverage
@@ -61,6 +62,8 @@ def evaluate(
     `shots` of them come back; every arm ranks the full training catalog without what came back.
     Arms tune on validation people, a second such group. The best arm without a source is chosen on
     them too, for each number of shots, and every other arm is compared with it, person by person.
+    An arm that would need the two catalogs aligned without anchors, where they cannot be, is left
+    out, and named with the reason in ``config["unavailable"]``.
 
     Parameters
     ----------
@@ -99,7 +102,7 @@ def evaluate(
     TypeError
         When source or target are not interactions, or something among `arms` is no arm.
     AnchorError
-        When too few people are in both catalogs.
+        When too few people are in both catalogs, or no arm is available.
     """
     _check_names(side, protocol, metric)
     _check_whole(1, factors=factors, n=n)
@@ -119,12 +122,11 @@ def evaluate(
         num_threads=num_threads,
         side=side,
     )
-    measured = [
-        _measure(arm, task, split.test, same_people)
-        for arm in tqdm(chosen, desc="arms", disable=not show_progress)
-    ]
+    shown = tqdm(chosen, desc="arms", disable=not show_progress)
+    measured, unavailable = _measure_all(shown, task, split.test, same_people)
     return Results(
-        config=_config(task, split, measured, source, target, rule) | {"same_people": same_people},
+        config=_config(task, split, measured, source, target, rule)
+        | {"same_people": same_people, "unavailable": unavailable},
         rows=tuple(row for one in measured for k in shots for row in _rows(one, task, k)),
         comparisons=tuple(
             row for k in shots for name in METRICS for row in _comparisons(measured, task, k, name)
@@ -142,6 +144,24 @@ class _Measured:
     counted: dict[int, NDArray[np.bool_]]
     validation: dict[int, float]
     seconds: dict[str, float] = field(default_factory=dict)
+
+
+def _measure_all(
+    arms: Iterable[Arm], task: Task, test: People, same_people: bool
+) -> tuple[list[_Measured], dict[str, str]]:
+    """Every arm measured, and by name why others are not: catalogs that cannot be aligned without
+    anchors say something of those arms, and nothing of the rest.
+    """
+    measured, unavailable = [], {}
+    for arm in arms:
+        try:
+            measured.append(_measure(arm, task, test, same_people))
+        except AlignmentError as error:
+            unavailable[arm.name] = str(error)
+    if not measured:
+        told = "; ".join(f"{name}: {why}" for name, why in unavailable.items())
+        raise AlignmentError(f"no arm is available ({told}): add others, for example popularity")
+    return measured, unavailable
 
 
 def _measure(arm: Arm, task: Task, test: People, same_people: bool) -> _Measured:

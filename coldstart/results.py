@@ -137,8 +137,13 @@ class Results:
             for line in cells
         )
 
+    def unavailable(self) -> list[str]:
+        """A sentence for every arm that these catalogs leave without an answer."""
+        missing = self.config.get("unavailable", {})
+        return [f"{arm} is not available: {why}" for arm, why in missing.items()]
+
     def __str__(self) -> str:
-        return self.table()
+        return "\n".join([self.table(), *self.unavailable()])
 
 
 def _cell(row: Row) -> str:

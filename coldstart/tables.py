@@ -30,6 +30,8 @@ def show(results: Results) -> None:
         f"{config['test']} held-out {config['side']}; * learns from the source"
     )
     console.print(_means(results))
+    for sentence in results.unavailable():
+        console.print(sentence, soft_wrap=True)
     if results.comparisons:
         console.print(
             "difference to the best arm without a source, in points; "

@@ -15,7 +15,7 @@ from sklearn.metrics import ndcg_score
 
 from coldstart.arms import ARMS, Arm
 from coldstart.datasets import make_cross_domain, read_interactions
-from coldstart.errors import AnchorError
+from coldstart.errors import AlignmentError, AnchorError
 from coldstart.evaluation import DEFAULT_ARMS, evaluate
 from coldstart.interactions import Interactions
 from coldstart.metrics import METRICS
@@ -79,6 +79,15 @@ class Fixed:
 
     def settings(self):
         return {}
+
+
+class Refused(Fixed):
+    """An arm for which the catalogs cannot be aligned."""
+
+    name = "refused"
+
+    def fit(self, task):
+        raise AlignmentError("they do not align: use anchors")
 
 
 class Told(Fixed):
@@ -316,6 +325,25 @@ def test_an_arm_of_ones_own_is_measured_like_the_others(logs, split):
     assert found.value("in order", 0, "hit_rate").mean == pytest.approx(hit.mean(), abs=TOLERANCE)
     assert [row.arm for row in found.comparisons] == ["in order"] * len(METRICS)
     assert found.config["settings"]["in order"] == {}
+
+
+def test_an_arm_that_cannot_align_the_catalogs_is_named_and_changes_nothing_for_the_others(logs):
+    """Every order of the arms: the refused one is neither measured nor compared with."""
+    alone = evaluate(*logs, shots=(0,), arms=["popularity", Fixed()], **SETTINGS)
+    for arms in (["popularity", Refused(), Fixed()], [Refused(), "popularity", Fixed()]):
+        found = evaluate(*logs, shots=(0,), arms=arms, **SETTINGS)
+        for part in ("rows", "comparisons"):
+            assert found.to_json()[part] == alone.to_json()[part]
+        assert found.config["arms"] == ["popularity", "in order"]
+        assert found.config["unavailable"] == {"refused": "they do not align: use anchors"}
+        note = "refused is not available: they do not align: use anchors"
+        assert str(found) == f"{alone}\n{note}"
+    assert alone.config["unavailable"] == {}
+
+
+def test_without_any_arm_that_is_available_there_are_no_results(logs):
+    with pytest.raises(AlignmentError, match=r"no arm is available \(refused: .*\): add others"):
+        evaluate(*logs, shots=(0,), arms=[Refused()], **SETTINGS)
 
 
 def test_the_configuration_says_what_was_measured(logs, results, split):
