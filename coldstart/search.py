@@ -58,10 +58,13 @@ class Plan:
     fuse, blend : bool
         Whether means of two adapters, and a blend with the row map, are tried.
     trials : int
-        Most crossings that are compared.
+        Most crossings that are compared, and most arms without a source, each with each target
+        model that it is tried with.
     shots : tuple of int
     fixed : Strength or None
         The pull, where it is not to be chosen.
+    absolute : bool
+        Whether the ridge of `fixed` is meant as it is, and not as a multiple of the target model's.
     """
 
     sources: int = 1
@@ -72,6 +75,7 @@ class Plan:
     trials: int = 64
     shots: tuple[int, ...] = (0, 1, 2, 5)
     fixed: Strength | None = None
+    absolute: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Choice:
             tuple(getattr(self.pulls[k], name) for k in shots)
             for name in ("centre", "temper", "blend")
         )
-        ridge = self.pulls[shots[0]].ridge * regularization
+        ridge = self.pulls[shots[0]].regularization(regularization)
         return Strength(shots, centre, temper, ridge, blend)
 
 
@@ -159,7 +163,18 @@ def choose_null(
 ) -> NullChoice:
     """The arms without a source that are best for some of the people, all with one target model
     (the one of that number, where it is given); `popular` lists among them or not.
+
+    No more than `plan.trials` pairs of an arm and a target model are compared. When it is late the
+    default model is searched nevertheless: a source must not win for want of a rival.
     """
+    tried: set[tuple[NullArm, int]] = set()
+
+    def afford(number: int, *arms: NullArm) -> bool:
+        new = {(arm, 0 if arm.kind == "popularity" else number) for arm in arms} - tried
+        if tried and len(tried) + len(new) > plan.trials:
+            return False
+        tried.update(new)
+        return True
 
     def worth(arm: NullArm, number: int, k: int) -> float:
         return _mean(bench.null_quality(arm, number, k)[people])
@@ -168,14 +183,19 @@ def choose_null(
         return _mean(worth(arm, number, k) for k, arm in arms.items())
 
     def best(number: int) -> dict[int, NullArm]:
-        return {
-            k: max(_null_arms(k, popular), key=partial(worth, number=number, k=k))
-            for k in plan.shots
-        }
+        found = {}
+        for k in plan.shots:
+            first, *others = _null_arms(k, popular)
+            options = [arm for arm in (first, *others) if afford(number, arm)] or [first]
+            found[k] = max(options, key=partial(worth, number=number, k=k))
+        return found
 
     arms = best(target or 0)
     if target is None:
-        affordable = [n for n in range(plan.targets) if n == 0 or not bench.late]
+        affordable = [0]
+        for number in range(1, plan.targets):
+            if not bench.late and afford(number, *arms.values()):
+                affordable.append(number)
         target = max(affordable, key=lambda number: total(number, arms))
         if target:
             arms = best(target)
@@ -270,7 +290,7 @@ def _best_in(
 def _probes(plan: Plan, shots: int) -> list[Pull]:
     """The pulls at which crossings are compared with each other."""
     if plan.fixed is not None:
-        return [_fixed_pulls(plan.fixed, plan.shots)[shots]]
+        return [_fixed_pulls(plan.fixed, plan)[shots]]
     return [Pull(temper=temper) for temper in (PROBES if shots else (1.0,))]
 
 
@@ -282,29 +302,30 @@ def _probe(bench: Bench, plan: Plan, crossing: Crossing, people: Mask) -> float:
     )
 
 
-def _fixed_pulls(strength: Strength, shots: Sequence[int]) -> dict[int, Pull]:
-    places = strength.bucket(np.array(shots))
+def _fixed_pulls(given: Strength, plan: Plan) -> dict[int, Pull]:
     return {
-        k: Pull(strength.centre[p], strength.temper[p], strength.regularization, strength.blend[p])
-        for k, p in zip(shots, places, strict=True)
+        k: Pull(
+            given.centre[p], given.temper[p], given.regularization, given.blend[p], plan.absolute
+        )
+        for k, p in zip(plan.shots, given.bucket(np.array(plan.shots)), strict=True)
     }
 
 
 def _pulls(bench: Bench, plan: Plan, crossing: Crossing, people: Mask) -> dict[int, Pull]:
     if plan.fixed is not None:
-        return _fixed_pulls(plan.fixed, plan.shots)
+        return _fixed_pulls(plan.fixed, plan)
     pulls = {k: Pull() for k in plan.shots}
 
     def settle(name: str, values: Sequence[float], shots: Sequence[int]) -> None:
         grid = {
             k: {
-                value: bench.quality(crossing, replace(pulls[k], **{name: value}), k)[people]
+                value: bench.quality(crossing, pulls[k].turned(name, value), k)[people]
                 for value in values
             }
             for k in shots
         }
         for k, value in _for_each(grid, {k: getattr(pulls[k], name) for k in shots}).items():
-            pulls[k] = replace(pulls[k], **{name: value})
+            pulls[k] = pulls[k].turned(name, value)
 
     knobs = [("temper", TEMPERS, plan.shots[1:]), ("centre", CENTRES, plan.shots)]
     if plan.blend:

@@ -139,9 +139,10 @@ class TransferReport:
             f"({self.target_width} factors), learned from {self.anchors} anchors.",
             f"Adapter: {self.adapter}; ridge around zero {self.strength.regularization:g}.",
             *_pulls(self.strength),
-            *(f"{gain} {self.side}." for gain in self.gains),
         ]
-        if self.gate is not None:
+        if self.gate is None:
+            lines += [f"{gain} {self.side}." for gain in self.gains]
+        else:  # its table has the same differences
             lines += [
                 str(self.gate),
                 *(

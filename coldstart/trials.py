@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -49,13 +50,23 @@ class Crossing:
 @dataclass(frozen=True)
 class Pull:
     """What is read off a fitted crossing: the knobs of `Strength`; the ridge is a multiple of the
-    target model's.
+    target model's, unless it is `absolute`.
     """
 
     centre: float = 1.0
     temper: float = 1.0
     ridge: float = 1.0
     blend: float = 0.0
+    absolute: bool = False
+
+    def turned(self, knob: str, value: float) -> Pull:
+        """The same with the knob of that name at another value."""
+        settings: dict[str, Any] = {knob: value}
+        return replace(self, **settings)
+
+    def regularization(self, model: float) -> float:
+        """The ridge around zero, that of the target `model` being so large."""
+        return self.ridge if self.absolute else self.ridge * model
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,12 +101,12 @@ class Trained:
         return null_priors(self.space, self.anchors)
 
     def solve(self, history: sp.csr_matrix, prior: Prior | None, ridge: float) -> Floats:
-        """Rows (n, d) folded in; the ridge is a multiple of the model's."""
+        """Rows (n, d) folded in."""
         return solve_rows(
             history,
             self.model.item_factors,
             alpha=self.model.alpha,
-            regularization=ridge * self.model.regularization,
+            regularization=ridge,
             prior=prior,
             num_threads=self.model.num_threads,
             gram=self.gram,
@@ -300,7 +311,8 @@ class Bench:
     def _crossed(self, fold: Fold, crossing: Crossing, pull: Pull, shots: int) -> People:
         trained, source = fold.target(crossing.target), self.source(crossing.source)
         prior = self._prior(fold, crossing, source).centre(pull.centre).temper(pull.temper)
-        rows = trained.solve(fold.history(shots), prior, pull.ridge)
+        ridge = pull.regularization(trained.model.regularization)
+        rows = trained.solve(fold.history(shots), prior, ridge)
         columns = trained.model.item_factors
         if pull.blend:
             added = fold.row_map(source)
@@ -328,7 +340,8 @@ class Bench:
         prior = None
         if arm.kind == "mean":
             prior = trained.nulls.take([int(arm.whose == "anchors")]).temper(arm.temper)
-        rows = trained.solve(fold.history(shots), prior, arm.regularization)
+        ridge = arm.regularization * trained.model.regularization
+        rows = trained.solve(fold.history(shots), prior, ridge)
         columns = trained.model.item_factors
         return self._ranked(fold, lambda block: rows[block] @ columns.T, shots)
 

@@ -124,13 +124,15 @@ def find(
     anchors: Anchors,
     *,
     fixed: Strength | None,
+    absolute: bool = False,
     rng: np.random.Generator,
     num_threads: int,
     show_progress: bool,
 ) -> Found | None:
     """Hold anchors out, and let them choose; None where there are too few to hold out.
 
-    `source` is what the first of the source models makes.
+    `source` is what the first of the source models makes; the ridge of a `fixed` strength is a
+    multiple of the target model's, unless it is `absolute`.
     """
     auto = adapter if isinstance(adapter, AutoAdapter) else None
     most = auto.people if auto else PEOPLE
@@ -152,7 +154,8 @@ def find(
             num_threads=num_threads,
             tick=bar.update,
         )
-        plan = _plan(auto, models, bench, source, fixed)
+        given = Plan(fixed=fixed, absolute=absolute)
+        plan = _plan(auto, models, bench, source, given)
         everybody = np.ones(len(bench.groups), bool)
         choice = choose(bench, plan, everybody)
         outer = outer_quality(bench, plan)
@@ -160,10 +163,11 @@ def find(
 
 
 def _plan(
-    auto: AutoAdapter | None, models: Models, bench: Bench, source: Space, fixed: Strength | None
+    auto: AutoAdapter | None, models: Models, bench: Bench, source: Space, given: Plan
 ) -> Plan:
+    """What may be tried, the strength being as it is `given`."""
     wanted = (0, 1, 2, 5) if auto is None else tuple(sorted({0, *auto.shots}))
-    plan = Plan(shots=usable_shots(bench, wanted), fixed=fixed)
+    plan = replace(given, shots=usable_shots(bench, wanted))
     if auto is None:
         return plan
     return replace(

@@ -259,7 +259,7 @@ class WarmStart:
         Raises
         ------
         ArtefactError
-            When the folder is missing, damaged, or written by a newer version.
+            When the folder is missing, damaged, or written by another version of the format.
         """
         arrays, values = read_artefact(path)
         with damage_told():
@@ -359,6 +359,7 @@ class WarmStart:
             target,
             anchors,
             fixed=self._fixed(),
+            absolute=isinstance(self.strength, Strength),
             rng=rng,
             num_threads=self.num_threads,
             show_progress=self.show_progress,
@@ -392,24 +393,29 @@ class WarmStart:
         return AutoAdapter() if self.adapter is None else self.adapter
 
     def _fixed(self) -> Strength | None:
-        """The strength the caller asked for, its ridge as a multiple of the model's."""
-        if isinstance(self.strength, str):
-            return None
-        ridge = float(self.model.regularization)
-        if isinstance(self.strength, Strength):
-            share = self.strength.regularization / ridge if ridge else 0.0
-            return replace(self.strength, regularization=share)
+        """The strength the caller asked for; the ridge beside a number is a multiple of the
+        model's.
+        """
+        if isinstance(self.strength, str | Strength):
+            return None if isinstance(self.strength, str) else self.strength
         return Strength(temper=(float(self.strength),), regularization=1.0)
 
     def _decide(self, found: Found | None) -> Decision | None:
         """The verdict of the gate, None where it is not asked."""
         if not self.gate or found is None:
             return None
-        outer = found.outer
+        outer, chosen = found.outer, "auto"
+        quality = outer.quality
+        if not isinstance(self._wanted(), AutoAdapter):  # one family: it, and before it was tuned
+            chosen = type(self.adapter).__name__
+            quality = {
+                chosen if name == "auto" else f"{name}, two tempers": people
+                for name, people in quality.items()
+            }
         return decide(
-            outer.quality,
+            quality,
             outer.baseline,
-            chosen="auto",
+            chosen=chosen,
             shots=tuple(found.choice.pulls),
             baseline_names=outer.baseline_names,
             metric=found.metric,
@@ -421,14 +427,14 @@ class WarmStart:
         ridge = float(self.model.regularization)
         plain = Fallback((0,), (NullArm("mean", "all", 1.0, ridge),))
         if found is None:
-            fixed = self._fixed() or Strength(regularization=1.0)
-            strength = replace(fixed, regularization=fixed.regularization * ridge)
+            strength = self._fixed() or Strength(regularization=1.0)
+            if not isinstance(self.strength, Strength):
+                strength = replace(strength, regularization=strength.regularization * ridge)
             return Plan(0, strength, (not self.gate,) * len(strength.shots), plain, plain)
-        strength = found.choice.strength(1.0)
-        opened = decision.open if decision else (True,) * len(strength.shots)
+        opened = decision.open if decision else (True,) * len(found.choice.pulls)
         target = found.choice.crossing.target if any(opened) else found.null().target
         ridge = models.targets[target].regularization
-        strength = replace(strength, regularization=strength.regularization * ridge)
+        strength = found.choice.strength(ridge)
         if isinstance(self.strength, Strength):
             strength, opened = _as_given(self.strength, strength, opened)
         return Plan(

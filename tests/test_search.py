@@ -182,6 +182,13 @@ class TestPulls:
         first, later = Pull(0.75, 1.0, 3.0, 0.0), Pull(1.25, 7.0, 3.0, 0.5)
         assert choice.pulls == {0: first, 1: first, 2: later, 5: later}
 
+    def test_a_ridge_that_is_no_multiple_stays_as_it_is_beside_any_model(self):
+        given = Strength(regularization=3.0)
+        for absolute, ridge in ((True, 3.0), (False, 60.0)):
+            choice = choose(MadeUp(), plan(fixed=given, absolute=absolute), EVERYBODY)
+            assert choice.strength(20.0).regularization == ridge
+            assert choice.pulls[5].regularization(20.0) == ridge
+
     def test_they_become_a_strength_with_the_ridge_of_the_target_model(self):
         choice = choose(MadeUp(prefers(ridge=1.0, blend=0.3)), plan(blend=True), EVERYBODY)
         strength = choice.strength(20.0)
@@ -248,6 +255,28 @@ class TestWithoutASource:
         assert choose_null(bench, plan(targets=4), EVERYBODY, 1).target == 1
         bench.late = True
         assert choose_null(bench, plan(targets=4), EVERYBODY).target == 0
+
+    @pytest.mark.parametrize("trials", [1, 2, 3, 7, 24, 25, 29, 30, 52, 64])
+    @pytest.mark.parametrize("target", [None, 1])
+    def test_no_more_are_compared_than_trials(self, trials, target):
+        """All 25 with the default model, then what was chosen with three other models, then the
+        23 that are no lists with the best model.
+        """
+        asked = set()
+        wanted = {0: self.ARMS[1], 1: self.ARMS[2], 2: self.ARMS[3], 5: self.ARMS[4]}
+
+        def null(arm, number, k):
+            asked.add((arm, 0 if arm.kind == "popularity" else number))
+            return 0.5 + 0.1 * (arm == wanted[k]) + 0.01 * number
+
+        found = choose_null(MadeUp(null=null), plan(targets=4, trials=trials), EVERYBODY, target)
+        assert len(asked) <= trials
+        assert len(asked) == trials or trials > 25
+        for arm in found.arms.values():
+            assert (arm, 0 if arm.kind == "popularity" else found.target) in asked
+        if trials == 64:
+            assert found.arms == wanted
+            assert len(asked) == (25 + 3 * 3 + 23 - 3 if target is None else 25)
 
     def test_they_become_a_fallback_with_the_ridge_of_the_target_model(self):
         bench = MadeUp(null=lambda arm, target, k: 0.5 + 0.1 * (arm == self.ARMS[2]))

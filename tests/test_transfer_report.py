@@ -212,7 +212,20 @@ class TestFittedReports:
         report = self.fit(make_cross_domain(200, 40, 30, source_interactions=9, rng=3))
         assert [gain.shots for gain in report.gains] == list(report.strength.shots)
         assert report.gains[0].people >= 10
-        assert "held-out users." in str(report)
         assert report.warnings == ()
         assert report.gate.shots == report.strength.shots
         assert str(report.gate) in str(report)
+        assert "ndcg@10 of RidgeAdapter at 0 shots" in str(report)
+
+    def test_differences_are_printed_once(self, logs):
+        """Where there is a gate, its table has them; it speaks of the adapter that was given."""
+        logs = make_cross_domain(200, 40, 30, source_interactions=9, rng=3)
+        gated, free = self.fit(logs), self.fit(logs, gate=False)
+        for report in (gated, free):
+            for k in report.strength.shots:
+                lines = [line for line in str(report).splitlines() if f"t {k} shots: " in line]
+                assert len(lines) == 1
+        assert gated.gains == free.gains
+        assert "held-out users." in str(free)
+        assert "auto" not in str(gated)
+        assert list(gated.gate.candidates) == ["RidgeAdapter", "RidgeAdapter, two tempers"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from coldstart import search, warmstart
+from coldstart import search, tuning, warmstart
 from coldstart.adapters import AutoAdapter, MeanAdapter, RidgeAdapter
 from coldstart.als import PriorALS
 from coldstart.datasets import make_cross_domain
@@ -385,6 +385,31 @@ class TestTheGateItself:
             assert ours.tolist() == theirs.tolist()
         assert strength.regularization == pytest.approx(1.5, rel=1e-12)
         assert opened == (True, False, False, False)
+
+    @pytest.mark.parametrize("gate", [False, True])
+    @pytest.mark.parametrize("ridge", [0.0, RIDGE])
+    def test_a_strength_by_hand_keeps_its_ridge_whatever_that_of_the_model(self, logs, ridge, gate):
+        """Of a model without a ridge no ridge is a multiple; rows without one are others."""
+        model = make_model()
+        model.regularization = ridge
+        rows = []
+        for given in (30.0, 0.0):
+            warm = make_warm(strength=Strength(regularization=given), gate=gate)
+            warm.model = model
+            rows.append(warm.fit(*logs).model_.user_factors)
+            assert warm.strength_.regularization == given
+        assert gate or not np.allclose(*rows, rtol=1e-2)
+
+    def test_a_strength_by_hand_keeps_its_ridge_with_another_target_model(self, monkeypatch, logs):
+        """The second target model has four times the ridge."""
+        monkeypatch.setattr(tuning, "TARGET_SETTINGS", ({"regularization": 4},))
+        monkeypatch.setattr(warmstart, "decide", deciding((True, True, True)))
+        monkeypatch.setattr(search, "_first", lambda number, count: [count - 1])
+        warm = make_warm(strength=Strength(regularization=3.0))
+        warm.adapter.models = True
+        warm.fit(*logs)
+        assert warm.model_.regularization == 4 * RIDGE
+        assert warm.strength_.regularization == 3.0
 
 
 class TestDefaults:
