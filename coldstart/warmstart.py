@@ -406,7 +406,9 @@ class WarmStart:
             return None
         outer, chosen = found.outer, "auto"
         quality = outer.quality
-        if not isinstance(self._wanted(), AutoAdapter):  # one family: it, and before it was tuned
+        if self.adapter is not None and not isinstance(
+            self.adapter, AutoAdapter
+        ):  # one family: it, and before it was tuned
             chosen = type(self.adapter).__name__
             quality = {
                 chosen if name == "auto" else f"{name}, two tempers": people
