@@ -8,9 +8,9 @@ has no row too: the full catalog without what the person has is ranked, NDCG@10.
 (xmrec) rows are items, and the people are ranked for them.
 
 Arms: `popularity`, `plain` (ALS) and `mean-prior`, tuned without the source; `refined`, tuned as
-hard with it; `auto`, what the decision makes of the two. Settings are chosen on hidden training
-interactions alone. Intervals are for the difference to the better of `plain` and `mean-prior`,
-picked by the test people themselves, which is to its favour.
+hard with it; `auto`, what the decision makes of them. Settings are chosen on hidden training
+interactions alone. Intervals are for the difference to the best arm without a source, picked by the
+test people themselves, which is to its favour.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ LAUNCHES = {
 SHARES = (0.3, 0.05, 0.1, 1.0)
 TRUTH = 0.2
 SWEEPS = 3
-BASELINES = ("plain", "mean-prior")
+BASELINES = ("popularity", "plain", "mean-prior")
 
 
 def main() -> None:
@@ -142,15 +142,17 @@ def _arms(
 
     popularity = np.bincount(train.indices, minlength=train.shape[1])[:, None]
     people = {"popularity": quality(np.ones((train.shape[0], 1)), popularity)}
-    recipes = {"plain": choice.plain, "mean-prior": choice.null, "refined": choice.refined}
+    recipes = {"plain": choice.plain, "mean-prior": choice.model, "refined": choice.refined}
     for arm, recipe in recipes.items():
         fitted = fit_recipe(model, train, known, RidgeAdapter(), recipe)
-        people[arm] = quality(fitted.rows(train, known), fitted.items)
-    return people | {"auto": people["refined" if choice.keep else "mean-prior"]}
+        told = recipe.told(known, train.shape[0])
+        people[arm] = quality(fitted.rows(train, told), fitted.items)
+    null = "popularity" if choice.null.popular else "mean-prior"
+    return people | {"auto": people["refined" if choice.keep else null]}
 
 
 def _compared(people: dict[str, NDArray[np.float64]], seed: int) -> dict[str, Any]:
-    """Differences to the better arm without a source, in points, with 95% intervals."""
+    """Differences to the best arm without a source, in points, with 95% intervals."""
     against = max(BASELINES, key=lambda arm: people[arm].mean())
     differences = np.stack([people[arm] - people[against] for arm in ("refined", "auto")], axis=1)
     low, high = bootstrap_interval(differences, rng=seed)

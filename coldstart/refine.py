@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -37,11 +37,19 @@ class KnownRows:
         Their source embeddings.
     matrix : csr_matrix (n_known, m_source), optional
         Their source interactions, for adapters that read them.
+    covariance : array (d_source, d_source), optional
+        Of all source embeddings, for adapters that read it.
     """
 
     rows: NDArray[np.int64]
     source: Floats
     matrix: sp.csr_matrix | None = None
+    covariance: Doubles | None = None
+
+    @classmethod
+    def untold(cls, n: int) -> KnownRows:
+        """All of `n` rows, of none of which a source says anything."""
+        return cls(np.arange(n), np.zeros((n, 0), np.float32))
 
     def __post_init__(self) -> None:
         if len(self.rows) != len(self.source):
@@ -58,7 +66,7 @@ class KnownRows:
     def take(self, which: NDArray[np.bool_]) -> KnownRows:
         """Some of them, by a mask (n_known,)."""
         matrix = None if self.matrix is None else self.matrix[which]
-        return KnownRows(self.rows[which], self.source[which], matrix)
+        return KnownRows(self.rows[which], self.source[which], matrix, self.covariance)
 
     def prior(self, adapter: Adapter) -> Prior:
         """What a fitted adapter says of them."""
@@ -230,7 +238,7 @@ def refinements(
     for sweep in range(sweeps + 1):
         fitted, mean, spread = maximise(
             adapter,
-            KnownRows(inside, live.source, live.matrix),
+            replace(live, rows=inside),
             rows,
             covariance,
             model,
@@ -305,6 +313,7 @@ def maximise(
             target_covariance=covariance,
             mean=mean,
             covariance=spread,
+            source_covariance=known.covariance,
         )
         fitted = copy.deepcopy(adapter).fit(known.source, rows[known.rows], context=context)
     return fitted, mean, spread

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from coldstart.gate import Decision
+from coldstart.refine_choice import RefineChoice
 from coldstart.statistics import bootstrap_interval
 from coldstart.strength import Fallback, Strength
 from coldstart.tuning import Found
@@ -59,6 +60,7 @@ class TransferReport:
     gate: Decision | None
     fallback: Fallback
     warnings: tuple[str, ...]
+    refined: RefineChoice | None = None
 
     @classmethod
     def of(
@@ -76,9 +78,10 @@ class TransferReport:
         gated: bool,
         gate: Decision | None,
         fallback: Fallback,
+        refined: RefineChoice | None = None,
     ) -> TransferReport:
-        """Put the parts of a fit together; `chosen` says whether the strength was to be chosen, and
-        `gated` whether a gate was asked for.
+        """Put the parts of a fit together; `chosen` says whether the strength was to be chosen,
+        `gated` whether a gate was asked for, and `refined` what was chosen in place of `found`.
         """
         warnings = []
         if anchors < source[1] and getattr(adapter, "needs_anchors", True):
@@ -90,7 +93,10 @@ class TransferReport:
             warnings.append(
                 f"only {found.people} people were held out to choose the strength: it is a guess"
             )
-        if gated and found is None:
+        if refined is not None:
+            if not (gated or refined.keep):
+                warnings.append("the refined model serves without proof: gate=False")
+        elif gated and found is None:
             warnings.append(
                 "too few anchors to hold any out: the gate is closed, everybody is served by the "
                 f"{fallback.arms[0]}"
@@ -113,6 +119,7 @@ class TransferReport:
             gate=gate,
             fallback=fallback,
             warnings=tuple(warnings),
+            refined=refined,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -123,12 +130,14 @@ class TransferReport:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> TransferReport:
         """Read what `to_json` wrote."""
+        refined = values.get("refined")
         parts = {
             "strength": Strength.from_json(values["strength"]),
             "gains": tuple(Gain(**gain) for gain in values["gains"]),
             "gate": None if values["gate"] is None else Decision.from_json(values["gate"]),
             "fallback": Fallback.from_json(values["fallback"]),
             "warnings": tuple(values["warnings"]),
+            "refined": refined and RefineChoice.from_json(refined),
         }
         return cls(**{**values, **parts})
 
@@ -140,6 +149,8 @@ class TransferReport:
             f"Adapter: {self.adapter}; ridge around zero {self.strength.regularization:g}.",
             *_pulls(self.strength),
         ]
+        if self.refined is not None:
+            lines.append(f"Refinement {self.refined}.")
         if self.gate is None:
             lines += [f"{gain} {self.side}." for gain in self.gains]
         else:  # its table has the same differences

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from numbers import Real
+from numbers import Integral, Real
 from os import PathLike
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from coldstart.adapters import AutoAdapter
+from coldstart.adapters import AutoAdapter, RidgeAdapter
 from coldstart.adapters.base import Adapter
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors, find_anchors
@@ -22,6 +22,10 @@ from coldstart.factors import Factors
 from coldstart.gate import Decision, decide
 from coldstart.interactions import Interactions
 from coldstart.popularity import counts
+from coldstart.prior import Prior
+from coldstart.refine_choice import RefineChoice, choose_refinement, fit_recipe
+from coldstart.refine_serving import known_rows, null_arm
+from coldstart.refine_serving import null_priors as refined_nulls
 from coldstart.rowmap import RowMap
 from coldstart.saved import Fitted, adapter_from, adapter_to_json, damage_told
 from coldstart.serving import Belief, Extras, Missing, Served, Side, answer, solve_believed
@@ -41,6 +45,7 @@ from coldstart.vocabulary import Vocabulary
 __all__ = ["WarmStart"]
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
 
 class WarmStart:
@@ -71,7 +76,12 @@ class WarmStart:
         which it does not significantly, the best way without a source serves instead. Without
         enough held-out people to tell the gate is closed.
     refine : int, default 0
-        Only 0 so far.
+        Above 0 map, rows and factors of the other side are learned together, by at most so many
+        sweeps of expectation-maximisation: the factors of the other side then see the source.
+        Confidence, ridge, strength and number of sweeps are chosen on hidden interactions, as hard
+        without a source, and the gate is one decision for the whole model. The adapter is fitted
+        anew in every sweep and must learn from anchors; by default it is `RidgeAdapter`, which
+        costs little. A number as `strength` is the only one that is tried.
     rng : int, numpy.random.Generator or None
         Seeds the held-out split, and the models whose own `rng` is None.
     num_threads : int, default 0
@@ -158,27 +168,16 @@ class WarmStart:
         )
         origin = models.sources[0]()
         anchors = self._anchors(origin, target)
+        if self.refine:
+            return self._fit_refined(models.targets[0], origin, target, anchors, rng)
         found = self._find(models, origin, target, anchors, rng)
         decision = self._decide(found)
         plan = self._plan(models, found, decision)
         if found is not None and found.choice.crossing.source:
             origin = models.sources[found.choice.crossing.source]()
         adapter = found.adapter if found else candidates(wanted)[0]
-        belief, space = self._train(models, plan, adapter, origin, target, anchors)
-        self.report_ = TransferReport.of(
-            side=self.side,
-            adapter=self.adapter_,
-            source=origin.rows.shape,
-            target=space.rows.shape,
-            anchors=len(anchors),
-            moved=int(belief.mapped.sum()),
-            strength=self.strength_,
-            found=found,
-            chosen=isinstance(self.strength, str),
-            gated=self.gate,
-            gate=decision,
-            fallback=plan.fallback,
-        )
+        self._train(models, plan, adapter, origin, target, anchors)
+        self.report_ = self._report(origin, anchors, found, decision)
         return self
 
     def recommend(
@@ -246,6 +245,7 @@ class WarmStart:
         values |= {
             "side": self.side,
             "gate": bool(self.gate),
+            "refine": int(self.refine),
             "adapter": adapter_to_json(self.adapter_),
             "report": self.report_.to_json(),
         }
@@ -264,13 +264,15 @@ class WarmStart:
         arrays, values = read_artefact(path)
         with damage_told():
             fitted = Fitted.from_parts(arrays, values)
-            adapter = adapter_from(values["adapter"])
+            adapter, strength = adapter_from(values["adapter"]), fitted.belief.strength
+            refine = int(values.get("refine", 0))
             warm = cls(
                 fitted.model.clone(),
                 adapter,
                 side=values["side"],
-                strength=fitted.belief.strength,
+                strength=strength.temper[0] if refine else strength,
                 gate=bool(values["gate"]),
+                refine=refine,
             )
             warm.adapter_ = adapter
             warm.report_ = TransferReport.from_json(values["report"])
@@ -315,13 +317,31 @@ class WarmStart:
             )
         if self.side not in ("users", "items"):
             raise ValueError(f'side must be "users" or "items", got {self.side!r}')
-        if self.refine != 0:
-            raise ValueError(f"refine must be 0 in this version, got {self.refine!r}")
         strength: Any = self.strength
         number = isinstance(strength, Real) and 0 <= float(strength) < np.inf
         if not (number or isinstance(strength, Strength) or strength == "auto"):
             raise ValueError(
                 f'strength must be "auto", a number from 0 on or a Strength, got {strength!r}'
+            )
+        self._check_refine()
+
+    def _check_refine(self) -> None:
+        """Whether what was given can be refined, where it is to be."""
+        refine: Any = self.refine
+        if not isinstance(refine, Integral) or isinstance(refine, bool) or refine < 0:
+            raise ValueError(f"refine must be a whole number of sweeps from 0 on, got {refine!r}")
+        if refine and not getattr(self._wanted(), "needs_anchors", True):
+            raise ValueError(
+                f"refine={refine} needs an adapter that learns from anchors, and "
+                f"{type(self.adapter).__name__} does not: pass one, for example RidgeAdapter(), or "
+                "use refine=0"
+            )
+        strength: Any = self.strength
+        number = isinstance(strength, Real) and float(strength) > 0
+        if refine and not (number or strength == "auto"):
+            raise ValueError(
+                f'with refine={refine}, strength must be "auto" or a number above 0, which pulls '
+                f"in every sweep, got {strength!r}"
             )
 
     def _seeded(self, model: Any, seed: int) -> Any:
@@ -365,6 +385,45 @@ class WarmStart:
             show_progress=self.show_progress,
         )
 
+    def _fit_refined(
+        self,
+        model: PriorALS,
+        origin: Space,
+        target: Interactions,
+        anchors: Anchors,
+        rng: np.random.Generator,
+    ) -> WarmStart:
+        """Learn map, rows and the other side's factors together, and keep that or the best without
+        a source.
+        """
+        adapter, log = self._wanted(), target.user_items
+        known = known_rows(origin, anchors)
+        fixed = self._fixed()
+        choice = choose_refinement(
+            model,
+            log,
+            known,
+            adapter,
+            sweeps=int(self.refine),
+            temper=None if fixed is None else fixed.temper[0],
+            rng=rng,
+            show_progress=self.show_progress,
+        )
+        recipe = choice.recipe if self.gate else choice.refined
+        refined = fit_recipe(model, log, known, adapter, recipe, show_progress=self.show_progress)
+        told = recipe.told(known, len(target.users))
+        fitted = refined.model(log, told)
+        self.adapter_ = refined.adapter
+        if not recipe.source:
+            self.adapter_ = fit_adapter(adapter, origin, target_space(fitted, target), anchors)
+        strength = replace(refined.strength, temper=(choice.refined.temper,))
+        others = Fallback((0,), (null_arm(recipe, refined),))
+        plan = Plan(0, strength, (recipe.source,), others, others)
+        nulls = refined_nulls(refined, told)
+        self._serve(fitted, plan, origin, target, anchors, refined.mean, nulls)
+        self.report_ = self._report(origin, anchors, choice=choice)
+        return self
+
     def _train(
         self,
         models: Models,
@@ -373,24 +432,66 @@ class WarmStart:
         origin: Space,
         target: Interactions,
         anchors: Anchors,
-    ) -> tuple[Belief, Space]:
-        """Fit target model and adapter on everything, and keep what serves; gives back what is
-        believed of the mapped side, and its rows before they were pulled.
-        """
+    ) -> None:
+        """Fit target model and adapter on everything, and keep what serves."""
         model = models.targets[plan.target]
         model.fit(target.user_items, show_progress=self.show_progress)
         space = target_space(model, target)
         self.adapter_ = fit_adapter(adapter, origin, space, anchors)
-        ids = space.ids.union(origin.ids)
-        belief = self._belief(ids, origin, space, anchors, plan)
+        nulls = null_priors(space, anchors.target)
+        self._serve(model, plan, origin, target, anchors, space.moments[0], nulls)
+
+    def _serve(
+        self,
+        model: PriorALS,
+        plan: Plan,
+        origin: Space,
+        target: Interactions,
+        anchors: Anchors,
+        mean: Doubles,
+        nulls: Prior,
+    ) -> None:
+        """Keep a model and an adapter that are fitted: `mean` (d,) is that of all target rows."""
+        ids = target.users.union(origin.ids)
+        belief = self._belief(ids, origin, mean, nulls, plan)
         extras = _extras(belief, origin, ids, target.user_items, anchors)
         self._condition(model, belief, target.user_items)
         self._keep(Fitted(model, belief, (ids, target.items), target.user_items, extras))
-        return belief, space
+
+    def _report(
+        self,
+        origin: Space,
+        anchors: Anchors,
+        found: Found | None = None,
+        decision: Decision | None = None,
+        choice: RefineChoice | None = None,
+    ) -> TransferReport:
+        """What was moved, by what is kept."""
+        fitted = self._fitted
+        return TransferReport.of(
+            side=self.side,
+            adapter=self.adapter_,
+            source=origin.rows.shape,
+            target=fitted.model.user_factors.shape,
+            anchors=len(anchors),
+            moved=int(fitted.belief.mapped.sum()),
+            strength=self.strength_,
+            found=found,
+            chosen=isinstance(self.strength, str),
+            gated=self.gate,
+            gate=decision,
+            fallback=fitted.belief.fallback,
+            refined=choice,
+        )
 
     def _wanted(self) -> Adapter:
-        """The adapter of the caller, or the choice among all."""
-        return AutoAdapter() if self.adapter is None else self.adapter
+        """The adapter of the caller, or the choice among all; one of them where it is fitted in
+        every sweep.
+        """
+        chosen = AutoAdapter() if self.adapter is None else self.adapter
+        if self.refine and isinstance(chosen, AutoAdapter) and chosen.adapters is None:
+            return RidgeAdapter()
+        return chosen
 
     def _fixed(self) -> Strength | None:
         """The strength the caller asked for; the ridge beside a number is a multiple of the
@@ -448,7 +549,7 @@ class WarmStart:
         )
 
     def _belief(
-        self, ids: Vocabulary, origin: Space, space: Space, anchors: Anchors, plan: Plan
+        self, ids: Vocabulary, origin: Space, mean: Doubles, nulls: Prior, plan: Plan
     ) -> Belief:
         """What is believed of every id of either catalog, target ids first; the last row is that of
         an unknown id.
@@ -456,11 +557,9 @@ class WarmStart:
         rows = origin.ids.rows(ids.ids, missing="mask")
         mapped = np.append((rows >= 0) & origin.active[rows], False)
         said = predict(self.adapter_, origin, rows[mapped[:-1]])
-        mean, _ = space.moments
         place = np.full(len(mapped), len(said))  # the row that `pad` appends
         place[mapped] = np.arange(len(said))
         prior = said.pad(len(said) + 1, mean).take(place)
-        nulls = null_priors(space, anchors.target)
         return Belief(prior, mapped, nulls, plan.strength, plan.open, plan.fallback, plan.unknown)
 
     def _keep(self, fitted: Fitted) -> None:

@@ -29,7 +29,7 @@ LAYERS = {
     "ranking",
     "adapters": "adapters",
     "transfer": "anchors metrics statistics heldout strength decision gate transfer trials search "
-    "tuning refine refine_choice",
+    "tuning refine refine_trials refine_choice refine_serving",
     "front door": "artefact serving saved transfer_report warmstart",
     "measuring": "machine protocols arms results evaluation race catchup agreement overlap "
     "map_evidence shift similarity twins verdict diagnosis_report diagnosis",

@@ -10,7 +10,8 @@ from coldstart.als import PriorALS
 from coldstart.datasets import make_cross_domain
 from coldstart.prior import Prior
 from coldstart.refine import KnownRows, expect, maximise, refine, refinements
-from coldstart.refine_choice import Recipe, _crosswise, _folds, choose_refinement, fit_recipe
+from coldstart.refine_choice import Recipe, _crosswise, choose_refinement, fit_recipe
+from coldstart.refine_trials import hidden_in_turn
 from coldstart.rows import solve_rows
 
 N_USERS, N_ITEMS, D, D_SOURCE = 120, 17, 3, 4
@@ -239,7 +240,7 @@ def test_known_rows_must_be_some_and_match():
 def test_interactions_are_hidden_in_turn_and_come_back_as_history(launch):
     log, _, _ = launch
     hidden = sp.csr_matrix(log.shape)
-    for held, train in _folds(log, np.random.default_rng(0)):
+    for held, train in hidden_in_turn(log, np.random.default_rng(0)):
         history, truth = held.history(1), held.truth(1)
         assert abs(history - train[held.rows]).nnz == 0
         assert abs(history + truth - log[held.rows]).nnz == 0

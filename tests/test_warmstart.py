@@ -481,7 +481,7 @@ class TestErrors:
         ("settings", "kind", "message"),
         [
             ({"side": "rows"}, ValueError, 'side must be "users" or "items", got \'rows\''),
-            ({"refine": 2}, ValueError, "refine must be 0 in this version, got 2"),
+            ({"refine": -2}, ValueError, "refine must be a whole number of sweeps"),
             ({"strength": "strong"}, ValueError, 'strength must be "auto", a number from 0'),
             ({"strength": -1.0}, ValueError, 'strength must be "auto", a number from 0'),
             ({"strength": np.nan}, ValueError, 'strength must be "auto", a number from 0'),
