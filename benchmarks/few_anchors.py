@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from intervals import ratio_of_means
 from numpy.typing import NDArray
+from one_search import OneSearchArm
 from reference import PAIRS
 from study import FOLDER, Study, read_pair
 
@@ -44,7 +44,6 @@ from coldstart.protocols import Cold, Split, task_of
 from coldstart.statistics import bootstrap_interval
 from coldstart.tuning import Found
 from coldstart.vocabulary import Vocabulary
-from coldstart.warmstart import WarmStart
 
 Array = NDArray[np.float64]
 
@@ -163,63 +162,6 @@ def _quality(arm: Arm, task: Task, test: People) -> Array:
     known = np.diff(test.held.truth(max(SHOTS)).indptr) > 0
     scorers = [arm.scorer(test.source, test.held.history(k), k) for k in SHOTS]
     return np.stack([task.quality(s, test, k)[known] for s, k in zip(scorers, SHOTS, strict=True)])
-
-
-class OneSearch(WarmStart):
-    """A warm start that goes on from what held-out people chose for another one.
-
-    Gated and not, a warm start with the same arguments and data has the same search: the first one
-    to be fitted leaves it in `search`. Let it be the gated one: past its budget it would not look
-    at other target models for the arm without a source.
-    """
-
-    def __init__(self, *args: Any, search: list[Found | None], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.search = search
-
-    def _find(self, *args: Any) -> Found | None:
-        if not self.search:
-            self.search.append(super()._find(*args))
-        return self.search[0]
-
-
-class OneSearchArm:
-    """`WarmStart` as an arm; those that share a `search` choose once."""
-
-    uses_source = True
-
-    def __init__(self, name: str, adapter: Any, gate: bool, search: list[Found | None]) -> None:
-        self.name = name
-        self._adapter, self._gate, self._search = adapter, gate, search
-
-    def fit(self, task: Task) -> OneSearchArm:
-        """Fit on the training log."""
-        self._warm = OneSearch(
-            task.new_model(),
-            self._adapter,
-            gate=self._gate,
-            rng=task.seed,
-            num_threads=task.num_threads,
-            search=self._search,
-        ).fit(task.source, task.train)
-        self._rows = self._warm.ids("users").rows(task.source.users.ids)
-        return self
-
-    def scorer(self, source: NDArray[np.int64], history: sp.csr_matrix, shots: int) -> Any:
-        """Fold people in around their own priors, or by what a closed gate serves."""
-        served = self._warm.served_
-        rows = served.queries(served.mapped, self._rows[source], history, self._warm.num_threads)
-        columns = served.catalog(served.other)
-        return lambda block: rows[block] @ columns.T
-
-    def settings(self) -> dict[str, Any]:
-        """The report of the fit."""
-        return self._warm.report_.to_json()
-
-    @property
-    def gate(self) -> Decision | None:
-        """What the gate decided, None where it had too few people to ask."""
-        return self._warm.report_.gate
 
 
 def opened(gate: Decision | None) -> list[bool]:

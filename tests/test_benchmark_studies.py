@@ -21,7 +21,7 @@ from coldstart.protocols import Cold, task_of
 from coldstart.rows import solve_rows
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-NAMES = ("study", "intervals", "few_anchors", "calibration", "shuffled")
+NAMES = ("study", "intervals", "one_search", "few_anchors", "calibration", "shuffled")
 
 
 @pytest.fixture(scope="module")
@@ -147,11 +147,11 @@ def test_all_anchors_are_measured_once_and_only_sizes_below_them(scripts):
 
 
 def test_two_warm_starts_with_one_search_answer_as_those_with_their_own(scripts, catalogs, split):
-    few, task = scripts.few_anchors, small_task(catalogs[0], split)
+    task = small_task(catalogs[0], split)
     search = []
     history = split.test.held.history(1)
     for gate in (True, False):
-        arm = few.OneSearchArm("shared", RidgeAdapter(), gate, search).fit(task)
+        arm = scripts.one_search.OneSearchArm("shared", RidgeAdapter(), gate, search).fit(task)
         plain = WarmStart(task.new_model(), RidgeAdapter(), gate=gate, rng=0, num_threads=1)
         plain.fit(task.source, task.train)
         assert len(search) == 1
@@ -170,7 +170,7 @@ def test_a_closed_gate_and_no_gate_of_one_search_serve_differently(scripts):
     split = Cold(order="random").split(source, target, side="users", seed=0)
     task, search = small_task(source, split), []
     arms = [
-        scripts.few_anchors.OneSearchArm("", RidgeAdapter(), gate, search).fit(task)
+        scripts.one_search.OneSearchArm("", RidgeAdapter(), gate, search).fit(task)
         for gate in (True, False)
     ]
     assert scripts.few_anchors.opened(arms[0].gate) == [False] * 3
