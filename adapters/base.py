@@ -84,7 +84,12 @@ class AnchorContext:
 
 @runtime_checkable
 class Adapter(Protocol):
-    """Learns from anchors, rows that both catalogs have. It knows no ids, files or models."""
+    """Learns from anchors, rows that both catalogs have. It knows no ids, files or models.
+
+    An adapter may say more of itself by attributes of its class: ``needs_anchors = False``, where
+    it is of use without any, and ``unpaired = True``, where the rows it is fitted on need not
+    correspond: `WarmStart` then hands it all active rows of both catalogs.
+    """
 
     def fit(
         self,

@@ -30,7 +30,9 @@ class TransportAdapter:
     This reads `fit` differently from other adapters: **rows of source and target need not
     correspond, nor be equally many**. Pass all rows of the source and *all* rows of the target, in
     any order. It rests on one assumption, that the two clouds of rows have the same shape: who is
-    alike in one catalog has somebody alike in the other.
+    alike in one catalog has somebody alike in the other. `WarmStart` passes all active rows. Ids in
+    common are held out there and can prove a gain; where there are none the gate stays closed, and
+    ``gate=False`` follows the alignment untested.
 
     Rows are seen from their mean and scaled to length 1, the longest 4,000 of a side. Each side is
     stood for by at most `representatives` centres of clusters. The rotation Q with the greatest
@@ -80,6 +82,7 @@ class TransportAdapter:
     """
 
     needs_anchors = False
+    unpaired = True
 
     def __init__(
         self,

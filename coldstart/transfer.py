@@ -133,11 +133,19 @@ def candidates(adapter: Adapter) -> Sequence[Adapter]:
 
 
 def fit_adapter(adapter: Adapter, source: Space, target: Space, anchors: Anchors) -> Adapter:
-    """A copy of the adapter, fitted on the anchors."""
+    """A copy of the adapter, fitted on the anchors; or on all active rows of both catalogs, where
+    the adapter is `unpaired`: its rows need not correspond.
+    """
     mean, covariance = target.moments
+    unpaired = bool(getattr(adapter, "unpaired", False))
+    if unpaired:
+        anchors = Anchors(np.flatnonzero(source.active), np.flatnonzero(target.active))
+    paired = {
+        "source_rows": None if source.matrix is None else source.matrix[anchors.source],
+        "target_rows": None if target.matrix is None else target.matrix[anchors.target],
+    }
     context = AnchorContext(
-        source_rows=None if source.matrix is None else source.matrix[anchors.source],
-        target_rows=None if target.matrix is None else target.matrix[anchors.target],
+        **({} if unpaired else paired),
         other_factors=target.other,
         alpha=target.alpha,
         mean=mean,

@@ -151,6 +151,9 @@ class WarmStart:
             When ids are numbers in one catalog and strings in the other.
         AnchorError
             When no id is in both catalogs and the adapter needs some.
+        AlignmentError
+            When the adapter aligns catalogs without anchors, and these align no better than by
+            chance or in more than one way.
         """
         self._check(source, target)
         if self.side == "items":
