@@ -25,6 +25,7 @@ __all__ = [
     "check_fitted",
     "embeddings",
     "folds_of",
+    "reads_features",
     "scaled",
     "score_metric",
     "spelled_out",
@@ -87,8 +88,10 @@ class Adapter(Protocol):
     """Learns from anchors, rows that both catalogs have. It knows no ids, files or models.
 
     An adapter may say more of itself by attributes of its class: ``needs_anchors = False``, where
-    it is of use without any, and ``unpaired = True``, where the rows it is fitted on need not
-    correspond: `WarmStart` then hands it all active rows of both catalogs.
+    it is of use without any, ``unpaired = True``, where the rows it is fitted on need not
+    correspond: `WarmStart` then hands it all active rows of both catalogs, and ``reads_features =
+    True``, where it says something of rows by ``context.features`` alone, their source row being
+    zeros.
     """
 
     def fit(
@@ -129,6 +132,13 @@ class Tunable(Protocol):
     def candidates(self) -> Sequence[Adapter]:
         """Unfitted adapters with every setting decided."""
         ...
+
+
+def reads_features(adapter: Adapter) -> bool:
+    """Whether an adapter says something of rows that have features and no source row; it has the
+    attribute `reads_features` then.
+    """
+    return bool(getattr(adapter, "reads_features", False))
 
 
 def spelled_out(adapter: Known, **choices: Sequence[Any]) -> list[Known]:

@@ -105,6 +105,7 @@ class ContentAdapter:
     """
 
     needs_anchors = False
+    reads_features = True
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from coldstart.prior import Prior
 
-from .base import Adapter, AnchorContext, Array, anchor_arrays, check_fitted
+from .base import Adapter, AnchorContext, Array, anchor_arrays, check_fitted, reads_features
 from .kernel import KernelAdapter
 from .linear import RidgeAdapter
 
@@ -65,6 +65,11 @@ class FusedAdapter:
     def get_params(self) -> dict[str, Any]:
         """The constructor's arguments, by name."""
         return {"adapters": self.adapters}
+
+    @property
+    def reads_features(self) -> bool:
+        """Whether every part can say something of rows that have features alone."""
+        return all(map(reads_features, self._parts()))
 
     def __repr__(self) -> str:
         return f"FusedAdapter({list(self._parts())!r})"

@@ -152,7 +152,7 @@ def choose(bench: Bench, plan: Plan, people: Mask) -> Choice:
     ]
     best = max(finalists, key=worth)
     if plan.fuse:
-        pairs = combinations([f.adapter for f in finalists], 2)
+        pairs = [p for p in combinations([f.adapter for f in finalists], 2) if bench.fusible(*p)]
         best = best_of([best, *(replace(best, adapter=bench.fused(*pair)) for pair in pairs)])
     best = best_of(replace(best, target=t) for t in _first(best.target, plan.targets))
     return Choice(best, _pulls(bench, plan, best, people))

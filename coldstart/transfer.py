@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,12 +12,15 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from coldstart.adapters.base import Adapter, AnchorContext, Tunable, sphere
+from coldstart.adapters.base import Adapter, AnchorContext, Tunable, reads_features, sphere
+from coldstart.adapters.feature_map import rows_told
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors
 from coldstart.factors import Factors
+from coldstart.features import Features
 from coldstart.interactions import Interactions
 from coldstart.prior import Prior
+from coldstart.rowmap import RowMap
 from coldstart.threads import one_blas_thread
 from coldstart.vocabulary import Vocabulary
 
@@ -25,6 +28,7 @@ __all__ = [
     "Space",
     "candidates",
     "fit_adapter",
+    "map_rows",
     "null_priors",
     "predict",
     "source_space",
@@ -49,6 +53,10 @@ class Space:
     other : array (m, d) or None
         Factors of the columns.
     alpha : float or None
+    features : csr_matrix or array (n, p), or None
+        What is known of the rows besides interactions, zeros where that is nothing.
+    appended : int
+        How many of the rows, the last ones, are in no catalog: only features know them.
     """
 
     ids: Vocabulary
@@ -56,9 +64,16 @@ class Space:
     matrix: sp.csr_matrix | None = None
     other: Floats | None = None
     alpha: float | None = None
+    features: Any = None
+    appended: int = 0
 
-    @property
+    @cached_property
     def active(self) -> NDArray[np.bool_]:
+        """Rows (n,) of which something is known: those that are `met`, or have features."""
+        return self.met if self.features is None else self.met | rows_told(self.features)
+
+    @cached_property
+    def met(self) -> NDArray[np.bool_]:
         """Rows (n,) with at least one interaction, or with an embedding that is not zero."""
         counts = self.counts
         return np.any(self.rows, axis=1) if counts is None else counts > 0
@@ -70,12 +85,36 @@ class Space:
 
     @cached_property
     def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean (d,) and covariance (d, d) of the active rows."""
-        rows = self.rows[self.active].astype(np.float64)
+        """Mean (d,) and covariance (d, d) of the rows that are `met`."""
+        rows = self.rows[self.met].astype(np.float64)
         if not len(rows):
             return np.zeros(self.rows.shape[1]), np.eye(self.rows.shape[1])
         mean = rows.mean(axis=0)
         return mean, (rows - mean).T @ (rows - mean) / len(rows)
+
+    def described(self, features: Features | None) -> Space:
+        """The same rows with their features; ids that only the features have follow, as rows of
+        zeros without interactions.
+        """
+        if features is None:
+            return self
+        ids = self.ids.union(features.ids.take(rows_told(features.matrix)))
+        more = len(ids) - len(self.ids)
+        rows = np.vstack([self.rows, np.zeros((more, self.rows.shape[1]), np.float32)])
+        matrix = self.matrix
+        if matrix is not None:
+            parts = matrix.data, matrix.indices, np.append(matrix.indptr, np.full(more, matrix.nnz))
+            matrix = sp.csr_matrix(parts, shape=(len(ids), matrix.shape[1]))
+        told, _ = features.rows(ids, missing="mask")
+        return replace(self, ids=ids, rows=rows, matrix=matrix, features=told, appended=more)
+
+    def readable(self, adapter: Adapter, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Of which of some rows (m,) the adapter can say anything: those known by features alone
+        are for adapters that read features.
+        """
+        if self.features is None or reads_features(adapter):
+            return np.ones(len(rows), bool)
+        return self.met[rows]
 
 
 def target_space(model: PriorALS, catalog: Interactions) -> Space:
@@ -133,16 +172,18 @@ def candidates(adapter: Adapter) -> Sequence[Adapter]:
 
 
 def fit_adapter(adapter: Adapter, source: Space, target: Space, anchors: Anchors) -> Adapter:
-    """A copy of the adapter, fitted on the anchors; or on all active rows of both catalogs, where
-    the adapter is `unpaired`: its rows need not correspond.
+    """A copy of the adapter, fitted on the anchors that it can read; or on all rows of both
+    catalogs that are `met`, where the adapter is `unpaired`: its rows need not correspond.
     """
+    anchors = anchors.take(source.readable(adapter, anchors.source))
     mean, covariance = target.moments
     unpaired = bool(getattr(adapter, "unpaired", False))
     if unpaired:
-        anchors = Anchors(np.flatnonzero(source.active), np.flatnonzero(target.active))
+        anchors = Anchors(np.flatnonzero(source.met), np.flatnonzero(target.met))
     paired = {
         "source_rows": None if source.matrix is None else source.matrix[anchors.source],
         "target_rows": None if target.matrix is None else target.matrix[anchors.target],
+        "features": None if source.features is None else source.features[anchors.source],
     }
     context = AnchorContext(
         **({} if unpaired else paired),
@@ -158,6 +199,47 @@ def fit_adapter(adapter: Adapter, source: Space, target: Space, anchors: Anchors
 
 
 def predict(adapter: Adapter, source: Space, rows: NDArray[Any]) -> Prior:
-    """What a fitted adapter says of some rows of the source."""
-    matrix = None if source.matrix is None else source.matrix[rows]
-    return adapter.predict(source.rows[rows], context=AnchorContext(source_rows=matrix))
+    """What a fitted adapter says of some rows of the source; those that it cannot read have the
+    mean prior, with the average precision.
+    """
+    readable = source.readable(adapter, rows)
+    if readable.all():
+        return _said(adapter, source, rows)
+    # of one row at least, so that there is an average
+    said = _said(adapter, source, rows[readable] if readable.any() else _first(source.met))
+    place = np.full(len(rows), len(said))  # the row that `pad` appends
+    place[readable] = np.arange(np.count_nonzero(readable))
+    mean = said.mean.mean(axis=0) if said.origin is None else said.origin
+    return said.pad(len(said) + 1, mean).take(place)
+
+
+def _said(adapter: Adapter, source: Space, rows: NDArray[Any]) -> Prior:
+    context = AnchorContext(
+        source_rows=None if source.matrix is None else source.matrix[rows],
+        features=None if source.features is None else source.features[rows],
+    )
+    return adapter.predict(source.rows[rows], context=context)
+
+
+def _first(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Where a mask is first true (1,)."""
+    return np.flatnonzero(mask)[:1]
+
+
+def map_rows(
+    source: Space, target: sp.csr_matrix, anchors: Anchors, rows: NDArray[np.int64]
+) -> tuple[Floats, Floats]:
+    """Coordinates (m, r) of some rows of the source along the columns (n_columns, r) of a row map
+    that is fitted on the anchors; zeros where the source has no interactions.
+
+    `target` (n, n_columns) are the target rows of the anchors.
+    """
+    if source.matrix is None:
+        raise ValueError("a row map needs the interactions of the source: blend nothing")
+    met = source.met[anchors.source]
+    if not met.any():
+        return np.zeros((len(rows), 0), np.float32), np.zeros((target.shape[1], 0), np.float32)
+    fitted = RowMap.fit(source.matrix[anchors.source[met]], target[met])
+    said = fitted.predict(source.matrix[rows])
+    said[~source.met[rows]] = 0
+    return said, fitted.columns

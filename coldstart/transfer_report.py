@@ -6,16 +6,20 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from coldstart.adapters.feature_map import rows_told
+from coldstart.anchors import Anchors
 from coldstart.gate import Decision
 from coldstart.refine_choice import RefineChoice
 from coldstart.statistics import bootstrap_interval
 from coldstart.strength import Fallback, Strength
+from coldstart.transfer import Space
 from coldstart.tuning import Found
 
 FEW_PEOPLE = 50  # held out, below which a choice is little more than chance
 
-__all__ = ["Gain", "TransferReport"]
+__all__ = ["Described", "Gain", "TransferReport"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,31 @@ class Gain:
 
 
 @dataclass(frozen=True)
+class Described:
+    """How many features there are, from how many target rows they were learned, and how many rows
+    were moved that no source catalog knows.
+    """
+
+    width: int
+    learned: int
+    alone: int
+
+    @classmethod
+    def of(cls, source: Space, anchors: Anchors, moved: NDArray[np.int64]) -> Described | None:
+        """Count; None where there are no features."""
+        if source.features is None:
+            return None
+        learned = int(rows_told(source.features[anchors.source]).sum())
+        return cls(source.features.shape[1], learned, int((~source.met[moved]).sum()))
+
+    def __str__(self) -> str:
+        return (
+            f"What {self.width} features say was learned from {self.learned} rows of the target; "
+            f"{self.alone} rows were moved by features alone."
+        )
+
+
+@dataclass(frozen=True)
 class TransferReport:
     """Attributes are plain values; ``print`` it for sentences."""
 
@@ -61,6 +90,7 @@ class TransferReport:
     fallback: Fallback
     warnings: tuple[str, ...]
     refined: RefineChoice | None = None
+    features: Described | None = None
 
     @classmethod
     def of(
@@ -79,15 +109,21 @@ class TransferReport:
         gate: Decision | None,
         fallback: Fallback,
         refined: RefineChoice | None = None,
+        features: Described | None = None,
     ) -> TransferReport:
         """Put the parts of a fit together; `chosen` says whether the strength was to be chosen,
         `gated` whether a gate was asked for, and `refined` what was chosen in place of `found`.
+        Rows that only `features` know are counted there alone.
         """
         warnings = []
         if anchors < source[1] and getattr(adapter, "needs_anchors", True):
             warnings.append(
                 f"{anchors} anchors are fewer than the {source[1]} source factors: "
                 "the map is mostly its prior"
+            )
+        if features is not None and not anchors:
+            warnings.append(
+                f"source and target have no {side} in common: all that counts are the features"
             )
         if found is not None and found.people < FEW_PEOPLE:
             warnings.append(
@@ -120,6 +156,7 @@ class TransferReport:
             fallback=fallback,
             warnings=tuple(warnings),
             refined=refined,
+            features=features,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -139,6 +176,8 @@ class TransferReport:
             "warnings": tuple(values["warnings"]),
             "refined": refined and RefineChoice.from_json(refined),
         }
+        if values.get("features"):
+            parts["features"] = Described(**values["features"])
         return cls(**{**values, **parts})
 
     def __str__(self) -> str:
@@ -146,6 +185,7 @@ class TransferReport:
             f"Moved {self.moved} of {self.source_rows} source {self.side} "
             f"({self.source_width} factors) into a target of {self.target_rows} {self.side} "
             f"({self.target_width} factors), learned from {self.anchors} anchors.",
+            *([] if self.features is None else [str(self.features)]),
             f"Adapter: {self.adapter}; ridge around zero {self.strength.regularization:g}.",
             *_pulls(self.strength),
         ]

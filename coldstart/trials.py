@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from coldstart.adapters import FusedAdapter
-from coldstart.adapters.base import Adapter
+from coldstart.adapters.base import Adapter, reads_features
 from coldstart.adapters.fused import fuse_evenly
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors
@@ -26,10 +26,17 @@ from coldstart.interactions import Interactions
 from coldstart.metrics import metric
 from coldstart.popularity import counts
 from coldstart.prior import Prior
-from coldstart.rowmap import RowMap, blended, spread_of
+from coldstart.rowmap import blended, spread_of
 from coldstart.rows import gram_matrix, solve_rows
 from coldstart.strength import NullArm
-from coldstart.transfer import Space, fit_adapter, null_priors, predict, target_space
+from coldstart.transfer import (
+    Space,
+    fit_adapter,
+    map_rows,
+    null_priors,
+    predict,
+    target_space,
+)
 
 __all__ = ["Bench", "Crossing", "Fold", "Pull"]
 
@@ -178,12 +185,9 @@ class Fold:
     def row_map(self, source: Space) -> _Added:
         """The held-out people's coordinates along the columns of a row map."""
         if self._added is None:
-            if source.matrix is None:
-                raise ValueError("a row map needs the interactions of the source: blend nothing")
             train = self.train.user_items[self.anchors.target]
-            fitted = RowMap.fit(source.matrix[self.anchors.source], train)
-            said = fitted.predict(source.matrix[self.people])
-            self._added = _Added(said, fitted.columns, spread_of(fitted.columns))
+            said, columns = map_rows(source, train, self.anchors, self.people)
+            self._added = _Added(said, columns, spread_of(columns))
         return self._added
 
 
@@ -271,6 +275,12 @@ class Bench:
             self._parts_of[self._pairs[pair]] = pair
             self.adapters.append(FusedAdapter([self.adapters[number] for number in pair]))
         return self._pairs[pair]
+
+    def fusible(self, one: int, other: int) -> bool:
+        """Whether a mean of two adapters speaks of the same rows as each of them."""
+        if self.source(0).features is None:
+            return True
+        return reads_features(self.adapters[one]) == reads_features(self.adapters[other])
 
     @property
     def late(self) -> bool:

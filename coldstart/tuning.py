@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from coldstart.adapters import AutoAdapter
-from coldstart.adapters.base import Adapter
+from coldstart.adapters import AutoAdapter, ContentAdapter
+from coldstart.adapters.base import Adapter, reads_features
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors
 from coldstart.factors import Factors
+from coldstart.features import Features
 from coldstart.interactions import Interactions
 from coldstart.search import (
     Choice,
@@ -31,7 +32,7 @@ from coldstart.strength import Strength
 from coldstart.transfer import Space, candidates, source_space
 from coldstart.trials import Bench, Fold
 
-__all__ = ["Found", "Models", "find", "models_of"]
+__all__ = ["Found", "Models", "find", "models_of", "untested"]
 
 FOLDS = 5
 PEOPLE = 2000  # most people who are held out, over all folds
@@ -100,11 +101,13 @@ def models_of(
     source: Interactions | Factors,
     *,
     tune_source: bool,
+    features: Features | None = None,
     show_progress: bool,
 ) -> Models:
     """The models as they are, and where the adapter is to be chosen others beside them.
 
-    `tune_source` says that `source_model` was not given by the caller.
+    `tune_source` says that `source_model` was not given by the caller; the rows of every source
+    model have the `features` beside them.
     """
     tune = isinstance(adapter, AutoAdapter) and adapter.models
     sources, targets = [source_model], [model]
@@ -112,8 +115,41 @@ def models_of(
         sources += [_scaled(source_model, settings) for settings in SOURCE_SETTINGS]
     if tune:
         targets += [_scaled(model, settings) for settings in TARGET_SETTINGS]
-    makers = [partial(source_space, source, m, show_progress=show_progress) for m in sources]
-    return Models(makers, targets)
+
+    def space(model: Any) -> Space:
+        return source_space(source, model, show_progress=show_progress).described(features)
+
+    return Models([partial(space, m) for m in sources], targets)
+
+
+def untested(adapter: Adapter, source: Space) -> Adapter:
+    """What is used where there are too few people to choose it."""
+    if source.features is None:
+        return candidates(adapter)[0]
+    if not isinstance(adapter, AutoAdapter):
+        return adapter  # it chooses for itself what it leaves open
+    return next(filter(reads_features, adapter.candidates()), ContentAdapter())
+
+
+def _options(adapter: Adapter, source: Space, anchors: Anchors) -> Sequence[Adapter]:
+    """What held-out people may choose between.
+
+    Where rows have features, the choice among all has `ContentAdapter` in it; adapters that read
+    none are left out where the source itself knows few of the anchors.
+    """
+    found = candidates(adapter)
+    if source.features is None or not isinstance(adapter, AutoAdapter):
+        return found
+    if not any(map(reads_features, found)):
+        found = [*ContentAdapter().candidates(), *found]
+    if _crossable(source, anchors):
+        return found
+    return [option for option in found if reads_features(option)]
+
+
+def _crossable(source: Space, anchors: Anchors) -> bool:
+    """Whether the source knows enough of the anchors without their features."""
+    return source.features is None or source.met[anchors.source].sum() >= 2 * FEWEST
 
 
 def find(
@@ -146,7 +182,7 @@ def find(
     with tqdm(desc="trials on held-out anchors", disable=not show_progress) as bar:
         bench = Bench(
             folds,
-            candidates(adapter),
+            _options(adapter, source, anchors),
             [lambda: source, *models.sources[1:]],
             metric_name=auto.metric if auto else "ndcg",
             n=auto.n if auto else 10,
@@ -155,7 +191,8 @@ def find(
             tick=bar.update,
         )
         given = Plan(fixed=fixed, absolute=absolute)
-        plan = _plan(auto, models, bench, source, given)
+        blend = source.matrix is not None and _crossable(source, anchors)
+        plan = _plan(auto, models, bench, given, blend=blend)
         everybody = np.ones(len(bench.groups), bool)
         choice = choose(bench, plan, everybody)
         outer = outer_quality(bench, plan)
@@ -163,7 +200,7 @@ def find(
 
 
 def _plan(
-    auto: AutoAdapter | None, models: Models, bench: Bench, source: Space, given: Plan
+    auto: AutoAdapter | None, models: Models, bench: Bench, given: Plan, *, blend: bool
 ) -> Plan:
     """What may be tried, the strength being as it is `given`."""
     wanted = (0, 1, 2, 5) if auto is None else tuple(sorted({0, *auto.shots}))
@@ -176,7 +213,7 @@ def _plan(
         targets=len(models.targets),
         finalists=3,
         fuse=auto.fuse,
-        blend=auto.blend and source.matrix is not None,
+        blend=auto.blend and blend,
         trials=auto.trials,
     )
 
@@ -195,6 +232,8 @@ def _eligible(source: Space, target: Interactions, anchors: Anchors) -> NDArray[
     """
     in_target = np.diff(target.user_items.indptr)[anchors.target]
     in_source = in_target if source.counts is None else source.counts[anchors.source]
+    if source.features is not None:  # nothing is asked of those that only features know
+        in_source = np.where(source.met[anchors.source], in_source, ACTIVE)
     eligible = np.flatnonzero((in_target >= ACTIVE) & (in_source >= ACTIVE))
     return eligible if len(eligible) >= 2 * FEWEST else np.flatnonzero(in_target >= 2)
 

@@ -13,12 +13,13 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from coldstart.adapters import AutoAdapter, RidgeAdapter
-from coldstart.adapters.base import Adapter
+from coldstart.adapters.base import Adapter, reads_features
 from coldstart.als import PriorALS
-from coldstart.anchors import Anchors, find_anchors
+from coldstart.anchors import Anchors, check_features, find_anchors
 from coldstart.artefact import read_artefact, write_artefact
 from coldstart.errors import DataError
 from coldstart.factors import Factors
+from coldstart.features import Features
 from coldstart.gate import Decision, decide
 from coldstart.interactions import Interactions
 from coldstart.popularity import counts
@@ -26,20 +27,19 @@ from coldstart.prior import Prior
 from coldstart.refine_choice import RefineChoice, choose_refinement, fit_recipe
 from coldstart.refine_serving import known_rows, null_arm
 from coldstart.refine_serving import null_priors as refined_nulls
-from coldstart.rowmap import RowMap
 from coldstart.saved import Fitted, adapter_from, adapter_to_json, damage_told
 from coldstart.serving import Belief, Extras, Missing, Served, Side, answer, solve_believed
 from coldstart.strength import Fallback, NullArm, Strength
 from coldstart.transfer import (
     Space,
-    candidates,
     fit_adapter,
+    map_rows,
     null_priors,
     predict,
     target_space,
 )
-from coldstart.transfer_report import TransferReport
-from coldstart.tuning import Found, Models, find, models_of
+from coldstart.transfer_report import Described, TransferReport
+from coldstart.tuning import Found, Models, find, models_of, untested
 from coldstart.vocabulary import Vocabulary
 
 __all__ = ["WarmStart"]
@@ -137,27 +137,42 @@ class WarmStart:
         self.num_threads = num_threads
         self.show_progress = show_progress
 
-    def fit(self, source: Interactions | Factors, target: Interactions) -> WarmStart:
+    def fit(
+        self,
+        source: Interactions | Factors,
+        target: Interactions,
+        *,
+        features: Features | None = None,
+    ) -> WarmStart:
         """Fit map, strength and target model.
 
         Parameters
         ----------
         source : Interactions, or Factors of a model trained elsewhere
         target : Interactions
+        features : Features, optional
+            What else is known of the mapped side: of items with ``side="items"``, of users with
+            ``side="users"``. Rows of the target that have some teach what features say of others,
+            whether or not the source knows them: an id that is in neither catalog can be asked
+            for then. It has to be among the features here; later ones need another fit. The adapter
+            must read them, as `ContentAdapter` does; `AutoAdapter` has it among its choices then.
 
         Raises
         ------
         DataError
-            When ids are numbers in one catalog and strings in the other.
+            When ids are numbers in one place and strings in another, or fewer than two of those
+            with features have interactions in the target.
         AnchorError
             When no id is in both catalogs and the adapter needs some.
         AlignmentError
             When the adapter aligns catalogs without anchors, and these align no better than by
             chance or in more than one way.
         """
-        self._check(source, target)
+        self._check(source, target, features)
         if self.side == "items":
             source, target = source.T, target.T
+        if features is not None:
+            check_features(features, source.users, target, side=self.side)
         wanted = self._wanted()
         rng = np.random.default_rng(self.rng)
         seeds = rng.integers(2**31, size=2)
@@ -167,6 +182,7 @@ class WarmStart:
             self._seeded(self.source_model or self.model, seeds[1]),
             source,
             tune_source=self.source_model is None,
+            features=features,
             show_progress=self.show_progress,
         )
         origin = models.sources[0]()
@@ -178,7 +194,7 @@ class WarmStart:
         plan = self._plan(models, found, decision)
         if found is not None and found.choice.crossing.source:
             origin = models.sources[found.choice.crossing.source]()
-        adapter = found.adapter if found else candidates(wanted)[0]
+        adapter = found.adapter if found else untested(wanted, origin)
         self._train(models, plan, adapter, origin, target, anchors)
         self.report_ = self._report(origin, anchors, found, decision)
         return self
@@ -302,7 +318,7 @@ class WarmStart:
         mapped, other = self.served_.mapped, self.served_.other
         return (mapped, other) if self.side == "users" else (other, mapped)
 
-    def _check(self, source: Any, target: Any) -> None:
+    def _check(self, source: Any, target: Any, features: Any) -> None:
         if not isinstance(source, Interactions | Factors):
             raise TypeError(f"source must be Interactions or Factors, got {type(source).__name__}")
         if not isinstance(target, Interactions):
@@ -318,6 +334,7 @@ class WarmStart:
                 f"adapter must be an object with fit and predict, got {given!r}: "
                 "pass one, for example RidgeAdapter()"
             )
+        self._check_reader(features)
         if self.side not in ("users", "items"):
             raise ValueError(f'side must be "users" or "items", got {self.side!r}')
         strength: Any = self.strength
@@ -345,6 +362,26 @@ class WarmStart:
             raise ValueError(
                 f'with refine={refine}, strength must be "auto" or a number above 0, which pulls '
                 f"in every sweep, got {strength!r}"
+            )
+
+    def _check_reader(self, features: Any) -> None:
+        """See that features are some, and that the adapter reads them."""
+        if features is None:
+            return
+        if not isinstance(features, Features):
+            raise TypeError(
+                f"features must be Features, got {type(features).__name__}: "
+                "make them by Features.from_frame or Features.from_arrays"
+            )
+        if self.refine:
+            raise ValueError(
+                f"refine={self.refine} reads no features yet: use refine=0, or leave them out"
+            )
+        wanted = self._wanted()
+        if not (isinstance(wanted, AutoAdapter) or reads_features(wanted)):
+            raise ValueError(
+                f"{type(wanted).__name__} reads no features: pass ContentAdapter(), or leave the "
+                "adapter out"
             )
 
     def _seeded(self, model: Any, seed: int) -> Any:
@@ -471,13 +508,14 @@ class WarmStart:
     ) -> TransferReport:
         """What was moved, by what is kept."""
         fitted = self._fitted
+        moved = origin.ids.rows(fitted.ids[0].ids[fitted.belief.mapped[:-1]])
         return TransferReport.of(
             side=self.side,
             adapter=self.adapter_,
-            source=origin.rows.shape,
+            source=(len(origin.ids) - origin.appended, origin.rows.shape[1]),
             target=fitted.model.user_factors.shape,
-            anchors=len(anchors),
-            moved=int(fitted.belief.mapped.sum()),
+            anchors=int(origin.met[anchors.source].sum()),
+            moved=int(origin.met[moved].sum()),
             strength=self.strength_,
             found=found,
             chosen=isinstance(self.strength, str),
@@ -485,6 +523,7 @@ class WarmStart:
             gate=decision,
             fallback=fitted.belief.fallback,
             refined=choice,
+            features=Described.of(origin, anchors, moved),
         )
 
     def _wanted(self) -> Adapter:
@@ -558,7 +597,8 @@ class WarmStart:
         an unknown id.
         """
         rows = origin.ids.rows(ids.ids, missing="mask")
-        mapped = np.append((rows >= 0) & origin.active[rows], False)
+        speaks = origin.active[rows] & origin.readable(self.adapter_, rows)
+        mapped = np.append((rows >= 0) & speaks, False)
         said = predict(self.adapter_, origin, rows[mapped[:-1]])
         place = np.full(len(mapped), len(said))  # the row that `pad` appends
         place[mapped] = np.arange(len(said))
@@ -626,12 +666,11 @@ def _extras(
     columns = np.zeros((matrix.shape[1], 0), np.float32)
     wanted = [b for b, opened in zip(belief.strength.blend, belief.open, strict=True) if opened]
     if any(wanted) and origin.matrix is not None:
-        fitted = RowMap.fit(origin.matrix[anchors.source], matrix[anchors.target])
-        rows = np.zeros((n, fitted.columns.shape[1]), np.float32)
         places = origin.ids.rows(ids.ids, missing="mask")
         mapped = np.flatnonzero(belief.mapped)
-        rows[mapped] = fitted.predict(origin.matrix[places[mapped]])
-        columns = fitted.columns
+        said, columns = map_rows(origin, matrix[anchors.target], anchors, places[mapped])
+        rows = np.zeros((n, columns.shape[1]), np.float32)
+        rows[mapped] = said
     popularity = np.zeros((0, matrix.shape[1]), np.float32)
     if any(arm.kind == "popularity" for arm in belief.fallback.arms):
         popularity = np.stack([counts(matrix), counts(matrix[anchors.target])])

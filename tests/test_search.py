@@ -43,6 +43,7 @@ class MadeUp:
         self.folds = range(FOLDS)
         self.late = False
         self.pairs = {}
+        self.apart = set()  # two adapters that are no pair
         self.asked = {}
 
     def families(self):
@@ -53,6 +54,9 @@ class MadeUp:
 
     def fused(self, one, other):
         return self.pairs.setdefault((min(one, other), max(one, other)), 6 + len(self.pairs))
+
+    def fusible(self, one, other):
+        return {one, other} != self.apart
 
     def knows(self, crossing):
         return any(key[0] == crossing for key in self.asked)
@@ -126,6 +130,12 @@ class TestCrossing:
         assert choose(bench, plan(fuse=True), EVERYBODY).crossing.adapter in bench.pairs.values()
         assert set(bench.pairs) == {(0, 4), (4, 5), (0, 5)}
         assert choose(MadeUp(worth), plan(fuse=False), EVERYBODY).crossing == Crossing(4)
+
+    def test_adapters_that_speak_of_different_rows_are_not_fused(self):
+        bench = MadeUp()
+        bench.apart = {0, 2}
+        choose(bench, plan(fuse=True), EVERYBODY)
+        assert set(bench.pairs) == {(0, 5), (2, 5)}
 
     def test_adapters_are_compared_at_the_temper_that_suits_them(self):
         """Adapter 4 states a precision that is far too small; at twice that it is the best."""

@@ -13,7 +13,7 @@ from coldstart.datasets import make_cross_domain
 from coldstart.gate import decide
 from coldstart.search import Outer, Plan
 from coldstart.strength import Fallback, NullArm, Strength
-from coldstart.transfer_report import Gain, TransferReport
+from coldstart.transfer_report import Described, Gain, TransferReport
 from coldstart.warmstart import WarmStart
 
 STRENGTH = Strength((0, 5), (0.75, 1.25), (1.0, 3.0), 20.0)
@@ -42,7 +42,7 @@ def make_gate(*gains):
     )
 
 
-def make_report(*, anchors=40, found=None, chosen=True, adapter=None, gate=None):
+def make_report(*, anchors=40, found=None, chosen=True, adapter=None, gate=None, features=None):
     return TransferReport.of(
         side="users",
         adapter=adapter or RidgeAdapter(0.3, normalize=True),
@@ -56,6 +56,7 @@ def make_report(*, anchors=40, found=None, chosen=True, adapter=None, gate=None)
         gated=gate is not None,
         gate=gate,
         fallback=FALLBACK,
+        features=features,
     )
 
 
@@ -134,6 +135,20 @@ def test_where_nobody_has_truth_there_is_nothing_to_tell():
 def test_it_survives_json():
     report = make_report(anchors=3, gate=make_gate(0.2, 0.0))
     assert TransferReport.from_json(json.loads(json.dumps(report.to_json()))) == report
+
+
+def test_features_are_told_in_a_sentence_and_survive_json():
+    report = make_report(features=Described(7, 60, 12))
+    assert str(report).splitlines()[1] == (
+        "What 7 features say was learned from 60 rows of the target; 12 rows were moved by "
+        "features alone."
+    )
+    assert TransferReport.from_json(json.loads(json.dumps(report.to_json()))) == report
+
+
+def test_with_features_and_nobody_in_common_the_source_counts_for_nothing():
+    warnings = make_report(anchors=0, adapter=MeanAdapter(), features=Described(7, 60, 12)).warnings
+    assert "source and target have no users in common: all that counts are the features" in warnings
 
 
 @pytest.mark.parametrize(("anchors", "warned"), [(15, True), (16, False)])
