@@ -18,13 +18,14 @@ from coldstart.errors import FitError
 from coldstart.prior import Prior
 from coldstart.rows import gram_matrix, prior_parts
 
-__all__ = ["SoftGate", "fit_soft", "log_evidence"]
+__all__ = ["SoftGate", "fit_soft", "foretold", "log_evidence", "mixed"]
 
 Doubles = NDArray[np.float64]
 Rows = NDArray[np.integer[Any]]
 
 SLOPES = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # t; 1 is Bayes' rule
 LOGITS = tuple(sorted(np.linspace(-8.0, 8.0, 33).tolist(), key=abs))  # of pi, the mildest first
+FAINT = 1e-6  # the least ridge, so that every prior has an evidence, if a poor one
 SINGULAR = 1e-10  # eigenvalues below this share of a shared matrix's largest are zero
 
 
@@ -131,6 +132,59 @@ def log_evidence(
             "raise the regularization, alpha or the precision of the prior"
         ) from error
     return found
+
+
+def foretold(
+    matrix: sp.csr_matrix,
+    other: NDArray[np.float32],
+    *,
+    alpha: float,
+    regularization: float,
+    prior: Prior | None,
+    gram: Doubles | None = None,
+    num_threads: int = 0,
+) -> Doubles:
+    r"""Log evidence (n,) of each row's interactions under all that pulls the row.
+
+    `log_evidence` counts the ridge R to what was observed, so rows under different ridges cannot be
+    compared. Here it is a part of the prior: the row is pulled by
+
+    .. math:: L' = L + R I, \quad m' = L'^{-1} L m
+
+    and its evidence is :math:`\log e(m', L')` with A and b as they are. That is `log_evidence` less
+    :math:`\log \int \exp(-\tfrac12 R |x|^2) \, N(x; m, L^{-1}) \, dx`, which is the evidence of
+    nothing observed.
+
+    Parameters are those of `log_evidence`; no `prior` is the ridge alone. Without any ridge the
+    smallest stands in for it, and directions of which nothing is said are foretold poorly.
+    """
+    d, rows = other.shape[1], np.flatnonzero(np.diff(matrix.indptr) > 0)
+    prior = Prior(np.zeros((1, d)), 0.0) if prior is None else prior
+    if len(prior) == matrix.shape[0]:
+        prior = prior.take(rows)
+    pulled: dict[str, Any] = {
+        "prior": prior,
+        "regularization": max(regularization, FAINT),
+        "num_threads": num_threads,
+    }
+    nothing = sp.csr_matrix(np.ones((len(prior), 1), np.float32))  # of a column that is zero
+    found = np.zeros(matrix.shape[0])
+    found[rows] = log_evidence(matrix[rows], other, alpha=alpha, gram=gram, **pulled)
+    found[rows] -= log_evidence(
+        nothing, np.zeros((1, d), np.float32), alpha=1.0, gram=np.zeros((d, d)), **pulled
+    )
+    return found
+
+
+def mixed(transfer: ArrayLike, null: ArrayLike, weight: ArrayLike) -> NDArray[np.float32]:
+    r"""The rows (n, d) of means ``w x_1 + (1 - w) x_0``, from rows solved under either prior.
+
+    Where w is the probability of the first prior after the interactions, which is what a weight of
+    `SoftGate` is at :math:`t = 1`, that is the posterior mean under the mixture
+    :math:`\pi N(m_1, L_1^{-1}) + (1 - \pi) N(m_0, L_0^{-1})`.
+    """
+    w = np.asarray(weight, np.float64)[:, None]
+    return np.asarray(w * np.asarray(transfer) + (1 - w) * np.asarray(null), np.float32)
 
 
 def _fit(likelihood: Doubles, side: Doubles, prior: Prior) -> Doubles:

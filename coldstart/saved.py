@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from coldstart.adapters import ADAPTERS
 from coldstart.als import PriorALS
 from coldstart.errors import ArtefactError
+from coldstart.evidence import SoftGate
 from coldstart.prior import Prior
 from coldstart.serving import Belief, Extras
 from coldstart.strength import Fallback, Strength
@@ -72,6 +73,8 @@ class Fitted:
             "fallback": self.belief.fallback.to_json(),
             "unknown": self.belief.unknown.to_json(),
         }
+        if self.belief.soft is not None:
+            values["soft"] = self.belief.soft.to_json()
         return {name: array for name, array in arrays.items() if array is not None}, values
 
     @classmethod
@@ -87,6 +90,7 @@ class Fitted:
             tuple(values["open"]),
             Fallback.from_json(values["fallback"]),
             Fallback.from_json(values["unknown"]),
+            SoftGate.from_json(values["soft"]) if "soft" in values else None,
         )
         if [type(opened) for opened in belief.open] != [bool] * len(belief.strength.shots):
             raise ValueError(f"the gate is {belief.open} for shots {belief.strength.shots}")

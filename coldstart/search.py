@@ -15,6 +15,7 @@ from itertools import combinations, product
 import numpy as np
 from numpy.typing import NDArray
 
+from coldstart.evidence import SoftGate, fit_soft
 from coldstart.strength import Fallback, NullArm, Strength
 from coldstart.trials import Bench, Crossing, Pull
 
@@ -26,6 +27,7 @@ __all__ = [
     "choose",
     "choose_null",
     "outer_quality",
+    "soften",
     "usable_shots",
 ]
 
@@ -65,6 +67,8 @@ class Plan:
         The pull, where it is not to be chosen.
     absolute : bool
         Whether the ridge of `fixed` is meant as it is, and not as a multiple of the target model's.
+    soft : bool
+        Whether the choice is served row by row, by how well it foretold the row: see `soften`.
     """
 
     sources: int = 1
@@ -76,6 +80,7 @@ class Plan:
     shots: tuple[int, ...] = (0, 1, 2, 5)
     fixed: Strength | None = None
     absolute: bool = False
+    soft: bool = False
 
 
 @dataclass(frozen=True)
@@ -202,6 +207,35 @@ def choose_null(
     return NullChoice(target, arms)
 
 
+def soften(
+    bench: Bench, plan: Plan, choice: Choice, people: Mask
+) -> tuple[SoftGate, dict[int, NullArm]]:
+    """How far some of the people would trust the choice for each row, and for each number of shots
+    what it is weighed against: what would serve the row if no source knew it.
+
+    One gate serves every number of shots.
+    """
+    target = choice.crossing.target
+    arms = choose_null(bench, plan, people, target, popular=False).arms
+    delta, transfer, null = (
+        np.stack(rows)[:, people]
+        for rows in zip(
+            *(
+                (
+                    bench.delta(choice.crossing, pull, arms[k], k),
+                    bench.quality(choice.crossing, pull, k),
+                    bench.null_quality(arms[k], target, k),
+                )
+                for k, pull in choice.pulls.items()
+            ),
+            strict=True,
+        )
+    )
+    if np.isnan(transfer - null).all():  # nobody has anything left to find, which closes the gate
+        return SoftGate(0.0, 0.0), arms
+    return fit_soft(delta, transfer, null), arms
+
+
 @dataclass(frozen=True, eq=False)
 class Outer:
     """Quality of people by choices that were made without their fold.
@@ -209,7 +243,7 @@ class Outer:
     Parameters
     ----------
     quality : dict of str to array (n_shots, n_people)
-        Of the choice ("auto"), and of the best of each family of adapters.
+        Of the choice ("auto"), as it would be served, and of the best of each family of adapters.
     baseline : array (n_shots, n_people)
         Of the best arm without a source.
     baseline_names : tuple of str, for each number of shots
@@ -231,6 +265,7 @@ def outer_quality(bench: Bench, plan: Plan, tick: Callable[[], object] = lambda:
         tick()
         inside = bench.groups == number
         choice, null = choose(bench, plan, ~inside), choose_null(bench, plan, ~inside)
+        softened = soften(bench, plan, choice, ~inside) if plan.soft else None
         candidates = {"auto": (choice.crossing, choice.pulls)}
         for numbers in bench.families():
             if any(bench.knows(Crossing(number)) for number in numbers):
@@ -239,6 +274,11 @@ def outer_quality(bench: Bench, plan: Plan, tick: Callable[[], object] = lambda:
             out = quality.setdefault(name, np.full(shape, np.nan))
             for place, k in enumerate(plan.shots):
                 out[place, inside] = bench.quality(crossing, pulls[k], k)[inside]
+        if softened is not None:
+            gate, arms = softened
+            for place, k in enumerate(plan.shots):
+                mixed = bench.mixed_quality(choice.crossing, choice.pulls[k], arms[k], gate, k)
+                quality["auto"][place, inside] = mixed[inside]
         for place, k in enumerate(plan.shots):
             arm = null.arms[k]
             baseline[place, inside] = bench.null_quality(arm, null.target, k)[inside]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from coldstart.als import PriorALS
 from coldstart.errors import UnknownIdError
+from coldstart.evidence import SoftGate, foretold, mixed
 from coldstart.prior import Prior
 from coldstart.ranking import recommend_rows, top_n
 from coldstart.rowmap import blended, spread_of
@@ -20,9 +21,10 @@ from coldstart.rows import gram_matrix, solve_rows
 from coldstart.strength import Counts, Fallback, NullArm, Strength
 from coldstart.vocabulary import Vocabulary, as_ids
 
-__all__ = ["Belief", "Extras", "Missing", "Served", "Side", "answer", "solve_believed"]
+__all__ = ["Belief", "Extras", "Missing", "Served", "Side", "answer", "solve_believed", "trust_of"]
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Missing = Literal["raise", "popular"]
 
@@ -47,6 +49,9 @@ class Belief:
         What serves mapped rows where that is closed.
     unknown : Fallback
         What serves rows of which no source knows.
+    soft : SoftGate, optional
+        How far to trust the source for each row that follows it, by how well it foretold the row's
+        interactions; the rest of the row is what `unknown` makes of it. Wholly, by default.
     """
 
     prior: Prior
@@ -56,6 +61,7 @@ class Belief:
     open: tuple[bool, ...]
     fallback: Fallback
     unknown: Fallback
+    soft: SoftGate | None = None
 
     @classmethod
     def of_mean(cls, factors: Floats, regularization: float) -> Belief:
@@ -205,18 +211,63 @@ def solve_believed(
     """Embeddings (q, d) of some rows with interactions `matrix` (q, m), each under its own prior or
     arm.
     """
+    settings: dict[str, Any] = {"alpha": alpha, "gram": gram, "num_threads": num_threads}
+    out = _solved(belief, rows, matrix, other, settings)
+    mine = np.flatnonzero(belief.follows(rows, np.diff(matrix.indptr)))
+    if belief.soft is not None and len(mine):
+        null = _solved(belief, _strangers(mine), matrix[mine], other, settings)
+        trust = trust_of(belief, rows[mine], matrix[mine], other, **settings)
+        out[mine] = mixed(out[mine], null, trust)
+    return out
+
+
+def trust_of(
+    belief: Belief,
+    rows: Rows,
+    matrix: sp.csr_matrix,
+    other: Floats,
+    *,
+    alpha: float,
+    gram: NDArray[np.float64] | None = None,
+    num_threads: int,
+) -> Doubles:
+    """How far (q,) some rows with interactions `matrix` (q, m) follow the source, from 0 to 1."""
+    follows = belief.follows(rows, np.diff(matrix.indptr))
+    trust = follows.astype(np.float64)
+    mine = np.flatnonzero(follows)
+    if belief.soft is not None and len(mine):
+        settings = {"alpha": alpha, "gram": gram, "num_threads": num_threads}
+        transfer, null = (
+            _foretold(belief, which, matrix[mine], other, settings)
+            for which in (rows[mine], _strangers(mine))
+        )
+        trust[mine] = belief.soft.weight(transfer, null)
+    return trust
+
+
+def _solved(
+    belief: Belief, rows: Rows, matrix: sp.csr_matrix, other: Floats, settings: dict[str, Any]
+) -> Floats:
+    """Rows (q, d), of those that follow the source as if it were trusted wholly."""
     out = np.zeros((len(rows), other.shape[1]), np.float32)
     for where, prior, ridge in belief.groups(rows, np.diff(matrix.indptr)):
-        out[where] = solve_rows(
-            matrix[where],
-            other,
-            alpha=alpha,
-            regularization=ridge,
-            prior=prior,
-            num_threads=num_threads,
-            gram=gram,
-        )
+        out[where] = solve_rows(matrix[where], other, regularization=ridge, prior=prior, **settings)
     return out
+
+
+def _foretold(
+    belief: Belief, rows: Rows, matrix: sp.csr_matrix, other: Floats, settings: dict[str, Any]
+) -> Doubles:
+    """Log evidence (q,) of the interactions of each row under what pulls it."""
+    out = np.zeros(len(rows))
+    for where, prior, ridge in belief.groups(rows, np.diff(matrix.indptr)):
+        out[where] = foretold(matrix[where], other, regularization=ridge, prior=prior, **settings)
+    return out
+
+
+def _strangers(rows: Rows) -> Rows:
+    """As many rows that nobody knows."""
+    return np.full(len(rows), -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,8 +321,7 @@ class Served:
     def _catalogs(self) -> tuple[Floats, Floats]:
         """Both sides as they are ranked: mapped rows (n, D), the other side's (m, D)."""
         everybody = np.arange(len(self.mapped.ids))
-        counts = np.diff(self.mapped.seen.indptr)
-        rows = self._widened(everybody, self.mapped.factors, counts)
+        rows = self._widened(everybody, self.mapped.factors, self.mapped.seen, 0)
         extras = [self.extras.columns, self.extras.popularity.T]
         return rows, np.hstack([self.other.factors, *extras])
 
@@ -289,19 +339,37 @@ class Served:
             extra = [self.extras.columns, self.extras.popularity.T * np.float32(0)]
             known = np.where((rows >= 0)[:, None], np.hstack(extra)[rows], np.float32(0))
             return np.hstack([embedded, known])
-        counts = np.diff(side.merged(rows, history).indptr)
-        wide = self._widened(rows, embedded, counts)
-        for place, arm in enumerate(side.belief.arms(rows, counts)):
+        merged = side.merged(rows, history)
+        wide = self._widened(rows, embedded, merged, num_threads)
+        for place, arm in enumerate(side.belief.arms(rows, np.diff(merged.indptr))):
             if arm is not None and arm.kind == "popularity":
                 wide[place] = 0
                 wide[place, -1 if arm.whose == "anchors" else -2] = 1
         return wide
 
-    def _widened(self, rows: Rows, embedded: Floats, counts: Counts) -> Floats:
-        """Mapped rows beside what the row map adds, and nothing of popularity."""
-        belief = self.mapped.belief
+    def trust(self, rows: Rows, matrix: sp.csr_matrix, num_threads: int) -> Doubles:
+        """How far (q,) some mapped rows with interactions `matrix` (q, m) follow the source."""
+        return trust_of(
+            self.mapped.belief,
+            rows,
+            matrix,
+            self.other.factors,
+            alpha=self.mapped.alpha,
+            gram=self.other.gram,
+            num_threads=num_threads,
+        )
+
+    def _widened(
+        self, rows: Rows, embedded: Floats, matrix: sp.csr_matrix, num_threads: int
+    ) -> Floats:
+        """Mapped rows with interactions `matrix` beside what the row map adds, and nothing of
+        popularity.
+        """
+        belief, counts = self.mapped.belief, np.diff(matrix.indptr)
         weight = np.asarray(belief.strength.blend)[belief.strength.bucket(counts)]
         weight = np.where(belief.follows(rows, counts), weight, 0.0)
+        if belief.soft is not None and weight.any():
+            weight = weight * self.trust(rows, matrix, num_threads)
         spread, added = self._spreads
         wide = blended(embedded, spread, self.extras.rows[rows], added, weight)
         return np.hstack([wide, np.zeros((len(rows), len(self.extras.popularity)), np.float32)])

@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from coldstart.adapters.feature_map import rows_told
 from coldstart.anchors import Anchors
+from coldstart.evidence import SoftGate
 from coldstart.gate import Decision
 from coldstart.refine_choice import RefineChoice
 from coldstart.statistics import bootstrap_interval
@@ -74,7 +75,11 @@ class Described:
 
 @dataclass(frozen=True)
 class TransferReport:
-    """Attributes are plain values; ``print`` it for sentences."""
+    """Attributes are plain values; ``print`` it for sentences.
+
+    With a soft gate that is open somewhere, `soft` is how rows are weighed, and `trust` the mean
+    weight of the source over the `trusted` rows that have interactions and follow it.
+    """
 
     side: str
     adapter: str
@@ -91,6 +96,9 @@ class TransferReport:
     warnings: tuple[str, ...]
     refined: RefineChoice | None = None
     features: Described | None = None
+    soft: SoftGate | None = None
+    trust: float | None = None
+    trusted: int = 0
 
     @classmethod
     def of(
@@ -110,11 +118,15 @@ class TransferReport:
         fallback: Fallback,
         refined: RefineChoice | None = None,
         features: Described | None = None,
+        soft: SoftGate | None = None,
+        trust: ArrayLike = (),
     ) -> TransferReport:
         """Put the parts of a fit together; `chosen` says whether the strength was to be chosen,
         `gated` whether a gate was asked for, and `refined` what was chosen in place of `found`.
-        Rows that only `features` know are counted there alone.
+        Rows that only `features` know are counted there alone; `trust` are the weights of rows
+        under a `soft` gate.
         """
+        weights = np.zeros(0) if soft is None else np.asarray(trust, np.float64)
         warnings = []
         if anchors < source[1] and getattr(adapter, "needs_anchors", True):
             warnings.append(
@@ -157,6 +169,9 @@ class TransferReport:
             warnings=tuple(warnings),
             refined=refined,
             features=features,
+            soft=soft,
+            trust=float(weights.mean()) if len(weights) else None,
+            trusted=len(weights),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -175,6 +190,7 @@ class TransferReport:
             "fallback": Fallback.from_json(values["fallback"]),
             "warnings": tuple(values["warnings"]),
             "refined": refined and RefineChoice.from_json(refined),
+            "soft": SoftGate.from_json(values["soft"]) if values.get("soft") else None,
         }
         if values.get("features"):
             parts["features"] = Described(**values["features"])
@@ -202,7 +218,18 @@ class TransferReport:
                     if not self.gate.open[self.gate.bucket(k)]
                 ),
             ]
+        if self.soft is not None:
+            lines.append(self._weighed(self.soft))
         return "\n".join([*lines, *(f"Warning: {warning}." for warning in self.warnings)])
+
+    def _weighed(self, gate: SoftGate) -> str:
+        pi = float(gate.weight(0.0, 0.0))
+        line = f"Soft gate: t {gate.t:g}, pi {pi:.4f}"
+        if self.trust is not None:
+            line += (
+                f"; mean weight {self.trust:.4f} of {self.trusted} {self.side} with interactions"
+            )
+        return f"{line}."
 
 
 def _pulls(s: Strength) -> list[str]:

@@ -21,6 +21,7 @@ from coldstart.adapters.base import Adapter, reads_features
 from coldstart.adapters.fused import fuse_evenly
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors
+from coldstart.evidence import SoftGate, foretold, mixed
 from coldstart.heldout import Scorer, hold_out
 from coldstart.interactions import Interactions
 from coldstart.metrics import metric
@@ -118,6 +119,27 @@ class Trained:
             num_threads=self.model.num_threads,
             gram=self.gram,
         )
+
+    def foretold(self, history: sp.csr_matrix, prior: Prior | None, ridge: float) -> Doubles:
+        """Log evidence (n,) of what was folded in."""
+        return foretold(
+            history,
+            self.model.item_factors,
+            alpha=self.model.alpha,
+            regularization=ridge,
+            prior=prior,
+            num_threads=self.model.num_threads,
+            gram=self.gram,
+        )
+
+    def null(self, arm: NullArm) -> tuple[Prior | None, float]:
+        """The prior that an arm stands for, none for plain ALS, and its ridge; behind a list of
+        what is popular stands a mean as well.
+        """
+        ridge = arm.regularization * self.model.regularization
+        if arm.kind == "plain":
+            return None, ridge
+        return self.nulls.take([int(arm.whose == "anchors")]).temper(arm.temper), ridge
 
 
 class Fold:
@@ -297,8 +319,7 @@ class Bench:
 
     def quality(self, crossing: Crossing, pull: Pull, shots: int) -> People:
         """Quality (n_people,) of a transfer, NaN for people with nothing left to find."""
-        if not shots:  # a row without interactions is the mean of its prior
-            pull = Pull(pull.centre, blend=pull.blend)
+        pull = _felt(pull, shots)
         key = (crossing, pull, shots)
         if key not in self._known:
             self.tick()
@@ -318,18 +339,82 @@ class Bench:
             )
         return self._known[key]
 
+    def delta(self, crossing: Crossing, pull: Pull, arm: NullArm, shots: int) -> Doubles:
+        """How much better (n_people,) the transfer foretold what people are given back than the
+        prior of an arm without a source: the difference of log evidences, 0 for nothing given.
+        """
+        key = ("delta", crossing, _felt(pull, shots), arm, shots)
+        if key not in self._known:
+            self._known[key] = np.concatenate(
+                [self._foretold(fold, crossing, pull, arm, shots) for fold in self.folds]
+            )
+        return self._known[key]
+
+    def mixed_quality(
+        self, crossing: Crossing, pull: Pull, arm: NullArm, gate: SoftGate, shots: int
+    ) -> People:
+        """Quality (n_people,) of rows mixed of the transfer and of an arm without a source, each by
+        the weight that the gate gives to what was foretold of it.
+        """
+        key = (gate, crossing, _felt(pull, shots), arm, shots)
+        if key not in self._known:
+            self.tick()
+            weights = gate.weight(self.delta(crossing, pull, arm, shots), 0.0)
+            self._known[key] = np.concatenate(
+                [
+                    self._mixed(fold, crossing, pull, arm, weights[self.groups == number], shots)
+                    for number, fold in enumerate(self.folds)
+                ]
+            )
+        return self._known[key]
+
     def _crossed(self, fold: Fold, crossing: Crossing, pull: Pull, shots: int) -> People:
-        trained, source = fold.target(crossing.target), self.source(crossing.source)
-        prior = self._prior(fold, crossing, source).centre(pull.centre).temper(pull.temper)
-        ridge = pull.regularization(trained.model.regularization)
-        rows = trained.solve(fold.history(shots), prior, ridge)
+        rows = fold.target(crossing.target).solve(
+            fold.history(shots), *self._pulled(fold, crossing, pull)
+        )
+        return self._blended(fold, crossing, rows, np.full(len(rows), pull.blend), shots)
+
+    def _mixed(
+        self,
+        fold: Fold,
+        crossing: Crossing,
+        pull: Pull,
+        arm: NullArm,
+        weights: Doubles,
+        shots: int,
+    ) -> People:
+        trained, history = fold.target(crossing.target), fold.history(shots)
+        transfer = trained.solve(history, *self._pulled(fold, crossing, pull))
+        null = trained.solve(history, *trained.null(arm))
+        rows = mixed(transfer, null, weights)
+        return self._blended(fold, crossing, rows, weights * pull.blend, shots)
+
+    def _blended(
+        self, fold: Fold, crossing: Crossing, rows: Floats, blend: Doubles, shots: int
+    ) -> People:
+        """Quality of rows with the row map beside them, by its weight `blend` for each row."""
+        trained = fold.target(crossing.target)
         columns = trained.model.item_factors
-        if pull.blend:
-            added = fold.row_map(source)
-            weight = np.full(len(rows), pull.blend)
-            rows = blended(rows, trained.spread, added.rows, added.spread, weight)
+        if blend.any():
+            added = fold.row_map(self.source(crossing.source))
+            rows = blended(rows, trained.spread, added.rows, added.spread, blend)
             columns = np.hstack([columns, added.columns])
         return self._ranked(fold, lambda block: rows[block] @ columns.T, shots)
+
+    def _foretold(
+        self, fold: Fold, crossing: Crossing, pull: Pull, arm: NullArm, shots: int
+    ) -> Doubles:
+        if not shots:
+            return np.zeros(len(fold.held))
+        trained, history = fold.target(crossing.target), fold.history(shots)
+        transfer = trained.foretold(history, *self._pulled(fold, crossing, pull))
+        return transfer - trained.foretold(history, *trained.null(arm))
+
+    def _pulled(self, fold: Fold, crossing: Crossing, pull: Pull) -> tuple[Prior, float]:
+        """What is said of the people of a fold, as it pulls them, and the ridge."""
+        said = self._prior(fold, crossing, self.source(crossing.source))
+        ridge = pull.regularization(fold.target(crossing.target).model.regularization)
+        return said.centre(pull.centre).temper(pull.temper), ridge
 
     def _prior(self, fold: Fold, crossing: Crossing, source: Space) -> Prior:
         """What is said of the people of a fold; a mean of adapters fits none of them again."""
@@ -347,14 +432,15 @@ class Bench:
                 fold, lambda block: np.tile(row, (block.stop - block.start, 1)), shots
             )
         trained = fold.target(target)
-        prior = None
-        if arm.kind == "mean":
-            prior = trained.nulls.take([int(arm.whose == "anchors")]).temper(arm.temper)
-        ridge = arm.regularization * trained.model.regularization
-        rows = trained.solve(fold.history(shots), prior, ridge)
+        rows = trained.solve(fold.history(shots), *trained.null(arm))
         columns = trained.model.item_factors
         return self._ranked(fold, lambda block: rows[block] @ columns.T, shots)
 
     def _ranked(self, fold: Fold, scores: Scorer, shots: int) -> People:
         ranked = fold.held.rank_all(scores, shots, n=self.n, num_threads=self.num_threads)
         return metric(self.metric_name)(ranked.hits, ranked.relevant)
+
+
+def _felt(pull: Pull, shots: int) -> Pull:
+    """What of a pull matters: a row without interactions is the mean of its prior."""
+    return pull if shots else Pull(pull.centre, blend=pull.blend)

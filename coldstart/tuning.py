@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from coldstart.adapters import AutoAdapter, ContentAdapter
 from coldstart.adapters.base import Adapter, reads_features
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors
+from coldstart.evidence import SoftGate
 from coldstart.factors import Factors
 from coldstart.features import Features
 from coldstart.interactions import Interactions
@@ -26,6 +27,7 @@ from coldstart.search import (
     choose,
     choose_null,
     outer_quality,
+    soften,
     usable_shots,
 )
 from coldstart.strength import Strength
@@ -87,6 +89,14 @@ class Found:
     def metric(self) -> str:
         """What was measured."""
         return f"{self.bench.metric_name}@{self.bench.n}"
+
+    @cached_property
+    def soft(self) -> SoftGate | None:
+        """How far to trust the choice for each row, None where rows are not weighed."""
+        if not self.plan.soft:
+            return None
+        everybody = np.ones(len(self.bench.groups), bool)
+        return soften(self.bench, self.plan, self.choice, everybody)[0]
 
     def null(self, target: int | None = None, *, popular: bool = True) -> NullChoice:
         """The best arms without a source, with that target model or the best one."""
@@ -164,11 +174,13 @@ def find(
     rng: np.random.Generator,
     num_threads: int,
     show_progress: bool,
+    soft: bool = False,
 ) -> Found | None:
     """Hold anchors out, and let them choose; None where there are too few to hold out.
 
     `source` is what the first of the source models makes; the ridge of a `fixed` strength is a
-    multiple of the target model's, unless it is `absolute`.
+    multiple of the target model's, unless it is `absolute`. `soft` says that the choice will be
+    served row by row, by how well it foretold the row.
     """
     auto = adapter if isinstance(adapter, AutoAdapter) else None
     most = auto.people if auto else PEOPLE
@@ -190,7 +202,7 @@ def find(
             num_threads=num_threads,
             tick=bar.update,
         )
-        given = Plan(fixed=fixed, absolute=absolute)
+        given = Plan(fixed=fixed, absolute=absolute, soft=soft)
         blend = source.matrix is not None and _crossable(source, anchors)
         plan = _plan(auto, models, bench, given, blend=blend)
         everybody = np.ones(len(bench.groups), bool)

@@ -18,6 +18,7 @@ from coldstart.als import PriorALS
 from coldstart.anchors import Anchors, check_features, find_anchors
 from coldstart.artefact import read_artefact, write_artefact
 from coldstart.errors import DataError
+from coldstart.evidence import SoftGate
 from coldstart.factors import Factors
 from coldstart.features import Features
 from coldstart.gate import Decision, decide
@@ -71,10 +72,12 @@ class WarmStart:
         and chooses on them how far to go toward the adapter's mean and how firmly to hold there,
         for each number of interactions. A number is a factor on the precision that the adapter
         itself states.
-    gate : bool, default True
+    gate : bool or "soft", default True
         Whether held-out people must prove that the source helps: for numbers of interactions at
         which it does not significantly, the best way without a source serves instead. Without
-        enough held-out people to tell the gate is closed.
+        enough held-out people to tell the gate is closed. "soft" trusts the source for each row by
+        itself, as far as it foretold the row's interactions better than a prior without a source
+        did; held-out people must prove that this helps.
     refine : int, default 0
         Above 0 map, rows and factors of the other side are learned together, by at most so many
         sweeps of expectation-maximisation: the factors of the other side then see the source.
@@ -120,7 +123,7 @@ class WarmStart:
         side: Literal["users", "items"] = "users",
         source_model: Any = None,
         strength: Literal["auto"] | float | Strength = "auto",
-        gate: bool = True,
+        gate: bool | Literal["soft"] = True,
         refine: int = 0,
         rng: int | np.random.Generator | None = None,
         num_threads: int = 0,
@@ -263,7 +266,7 @@ class WarmStart:
         arrays, values = self._fitted.to_parts()
         values |= {
             "side": self.side,
-            "gate": bool(self.gate),
+            "gate": _checked_gate(self.gate),
             "refine": int(self.refine),
             "adapter": adapter_to_json(self.adapter_),
             "report": self.report_.to_json(),
@@ -290,7 +293,7 @@ class WarmStart:
                 adapter,
                 side=values["side"],
                 strength=strength.temper[0] if refine else strength,
-                gate=bool(values["gate"]),
+                gate=_checked_gate(values["gate"]),
                 refine=refine,
             )
             warm.adapter_ = adapter
@@ -337,6 +340,7 @@ class WarmStart:
         self._check_reader(features)
         if self.side not in ("users", "items"):
             raise ValueError(f'side must be "users" or "items", got {self.side!r}')
+        _checked_gate(self.gate)
         strength: Any = self.strength
         number = isinstance(strength, Real) and 0 <= float(strength) < np.inf
         if not (number or isinstance(strength, Strength) or strength == "auto"):
@@ -350,6 +354,11 @@ class WarmStart:
         refine: Any = self.refine
         if not isinstance(refine, Integral) or isinstance(refine, bool) or refine < 0:
             raise ValueError(f"refine must be a whole number of sweeps from 0 on, got {refine!r}")
+        if refine and self.gate == "soft":
+            raise ValueError(
+                f'refine={refine} takes one decision for the whole model, gate="soft" one for '
+                "each row: use gate=True, or refine=0"
+            )
         if refine and not getattr(self._wanted(), "needs_anchors", True):
             raise ValueError(
                 f"refine={refine} needs an adapter that learns from anchors, and "
@@ -423,6 +432,7 @@ class WarmStart:
             rng=rng,
             num_threads=self.num_threads,
             show_progress=self.show_progress,
+            soft=self.gate == "soft",
         )
 
     def _fit_refined(
@@ -519,11 +529,13 @@ class WarmStart:
             strength=self.strength_,
             found=found,
             chosen=isinstance(self.strength, str),
-            gated=self.gate,
+            gated=bool(self.gate),
             gate=decision,
             fallback=fitted.belief.fallback,
             refined=choice,
             features=Described.of(origin, anchors, moved),
+            soft=fitted.belief.soft,
+            trust=self._trust() if fitted.belief.soft else (),
         )
 
     def _wanted(self) -> Adapter:
@@ -588,6 +600,7 @@ class WarmStart:
             opened,
             found.null(target).fallback(ridge),
             found.null(target, popular=False).fallback(ridge),
+            found.soft if any(opened) else None,
         )
 
     def _belief(
@@ -603,7 +616,8 @@ class WarmStart:
         place = np.full(len(mapped), len(said))  # the row that `pad` appends
         place[mapped] = np.arange(len(said))
         prior = said.pad(len(said) + 1, mean).take(place)
-        return Belief(prior, mapped, nulls, plan.strength, plan.open, plan.fallback, plan.unknown)
+        pull = plan.strength, plan.open, plan.fallback, plan.unknown, plan.soft
+        return Belief(prior, mapped, nulls, *pull)
 
     def _keep(self, fitted: Fitted) -> None:
         self._fitted = fitted
@@ -612,6 +626,14 @@ class WarmStart:
             fitted.model, fitted.belief, fitted.ids, fitted.trained, fitted.extras
         )
         self.model_ = fitted.model if self.side == "users" else fitted.model.swapped()
+
+    def _trust(self) -> NDArray[np.float64]:
+        """How far rows with interactions that follow the source are trusted to it."""
+        mapped = self.served_.mapped
+        counts = np.diff(mapped.seen.indptr)
+        everybody = np.arange(len(counts))
+        rows = everybody[(counts > 0) & mapped.belief.follows(everybody, counts)]
+        return self.served_.trust(rows, mapped.seen[rows], self.num_threads)
 
     def _condition(self, model: PriorALS, belief: Belief, user_items: sp.csr_matrix) -> None:
         """Solve the rows of the mapped side, each under its own prior or arm."""
@@ -632,7 +654,8 @@ class WarmStart:
 @dataclass(frozen=True)
 class Plan:
     """What serves whom: the number of the target model, the pull of mapped rows and where it is
-    open, what serves them elsewhere, and what serves rows that no source knows.
+    open, what serves them elsewhere, what serves rows that no source knows, and how far each row is
+    trusted to the source, where rows are weighed.
     """
 
     target: int
@@ -640,6 +663,15 @@ class Plan:
     open: tuple[bool, ...]
     fallback: Fallback
     unknown: Fallback
+    soft: SoftGate | None = None
+
+
+def _checked_gate(gate: Any) -> bool | Literal["soft"]:
+    if isinstance(gate, bool | np.bool_):
+        return bool(gate)
+    if not isinstance(gate, str) or gate != "soft":
+        raise ValueError(f'gate must be True, False or "soft", got {gate!r}')
+    return "soft"
 
 
 def _as_given(

@@ -9,8 +9,9 @@ import scipy.sparse as sp
 from scipy.integrate import dblquad, quad
 
 from coldstart.errors import FitError
-from coldstart.evidence import SoftGate, fit_soft, log_evidence
+from coldstart.evidence import SoftGate, fit_soft, foretold, log_evidence, mixed
 from coldstart.prior import Prior
+from coldstart.rows import solve_rows
 
 ALPHA, RIDGE = 3.0, 0.7
 
@@ -222,6 +223,79 @@ class TestLogEvidence:
                 prior=Prior(np.ones((1, 1)), 1e-9),
                 gram=np.zeros((1, 1)),
             )
+
+
+class TestForetold:
+    @pytest.mark.parametrize("form", list(priors(np.random.default_rng(0), 4, 3)))
+    def test_it_is_the_evidence_of_prior_and_ridge_as_one_gaussian(self, rng, form):
+        matrix, other = log(rng, 9, 7), rng.normal(size=(7, 3)).astype(np.float32)
+        prior = priors(rng, 9, 3)[form]
+        found = foretold(matrix, other, alpha=ALPHA, regularization=RIDGE, prior=prior)
+        for u in range(1, 9):
+            one = prior.take([u if len(prior) > 1 else 0])
+            pull = one.matrices()[0]
+            whole = pull + RIDGE * np.eye(3)
+            mean = np.linalg.solve(whole, pull @ one.mean[0])
+            expected = twin(matrix[u], other, Prior(mean[None], 1.0, shared=whole), ridge=0.0)
+            assert found[u] == pytest.approx(expected[0], rel=1e-6, abs=1e-5)
+        assert found[0] == 0.0
+
+    def test_it_does_not_matter_which_of_the_two_holds_a_row_around_zero(self, rng):
+        matrix, other = log(rng, 9, 7), rng.normal(size=(7, 3)).astype(np.float32)
+        zero = np.zeros((1, 3))
+        splits = [(Prior(zero, 5.0), 0.0), (Prior(zero, 2.0), 3.0), (None, 5.0)]
+        one, two, three = (
+            foretold(matrix, other, alpha=ALPHA, regularization=ridge, prior=prior)
+            for prior, ridge in splits
+        )
+        np.testing.assert_allclose(two, three, atol=1e-10)
+        np.testing.assert_allclose(one, three, atol=1e-5)  # the least ridge is 1e-6
+
+    def test_with_nothing_to_hold_a_row_it_is_poor_but_finite(self, rng):
+        matrix, other = log(rng, 9, 7), rng.normal(size=(7, 3)).astype(np.float32)
+        settings = {"alpha": ALPHA, "prior": None}
+        nothing, some = (
+            foretold(matrix, other, regularization=ridge, **settings) for ridge in (0.0, RIDGE)
+        )
+        assert np.isfinite(nothing).all()
+        assert (nothing < some - 10)[1:].all()  # 3/2 log(1e6) = 21
+
+
+class TestMixed:
+    def test_at_a_slope_of_one_it_is_the_posterior_mean_under_the_mixture(self):
+        """One dimension, by quadrature; to float32."""
+        matrix = sp.csr_matrix(np.array([[2.0, 0.0, 1.0]], np.float32))
+        other = np.array([[0.5], [-1.0], [0.75]], np.float32)
+        pi, parts = 0.3, [(0.8, 1.7), (-0.5, 0.6)]
+
+        def moment(power):
+            return sum(
+                share
+                * quad(
+                    lambda x, m=m, p=p: (
+                        x**power
+                        * integrand(np.array([x]), matrix, other, np.array([m]), np.array([[p]]))
+                    ),
+                    -12,
+                    12,
+                )[0]
+                for share, (m, p) in zip((pi, 1 - pi), parts, strict=True)
+            )
+
+        known = {"alpha": ALPHA, "regularization": RIDGE}
+        priors = [Prior(np.array([[m]]), p) for m, p in parts]
+        evidence = [log_evidence(matrix, other, prior=prior, **known) for prior in priors]
+        rows = [solve_rows(matrix, other, prior=prior, **known) for prior in priors]
+        weight = SoftGate(1.0, math.log(pi / (1 - pi))).weight(*evidence)
+        found = mixed(*rows, weight)
+        assert found.dtype == np.float32
+        assert found[0, 0] == pytest.approx(moment(1) / moment(0), rel=1e-6)
+
+    def test_each_row_has_its_own_weight(self, rng):
+        one, two = rng.normal(size=(2, 3, 4)).astype(np.float32)
+        found = mixed(one, two, [1.0, 0.0, 0.25])
+        assert np.array_equal(found[:2], [one[0], two[1]])
+        np.testing.assert_allclose(found[2], 0.25 * one[2] + 0.75 * two[2], rtol=1e-6)
 
 
 class TestSoftGate:

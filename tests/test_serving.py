@@ -13,8 +13,9 @@ import scipy.sparse as sp
 
 from coldstart.als import PriorALS
 from coldstart.errors import DataError, UnknownIdError
+from coldstart.evidence import SoftGate, foretold
 from coldstart.prior import Prior
-from coldstart.serving import Belief, Extras, Served, answer, solve_believed
+from coldstart.serving import Belief, Extras, Served, answer, solve_believed, trust_of
 from coldstart.strength import Fallback, NullArm, Strength
 from coldstart.vocabulary import Vocabulary
 
@@ -163,6 +164,94 @@ class TestBelief:
         belief = Belief.of_mean(np.ones(shape, np.float32), 2.0)
         [(_, prior, _)] = belief.groups(np.array([STRANGER]), np.array([1]))
         assert np.linalg.eigvalsh(prior.matrices()[0]).min() > 0
+
+
+class TestSoft:
+    """Rows 3 and 4 are known to the source, 10 is not; with 0, some and no interactions."""
+
+    GATE = SoftGate(0.7, 0.4)
+    ROWS = np.array([3, 3, 4, 10, STRANGER])
+
+    def settings(self):
+        log = make_log()[self.ROWS].tolil()
+        log[0] = 0
+        return sp.csr_matrix(log), {"alpha": ALPHA, "num_threads": 1}
+
+    def hard(self, belief, rows, matrix, columns, settings):
+        return solve_believed(replace(belief, soft=None), rows, matrix, columns, **settings)
+
+    def test_trust_is_the_weight_of_the_evidence_under_the_source_and_without_it(
+        self, belief, served
+    ):
+        matrix, settings = self.settings()
+        columns = served.other.factors
+        soft = replace(belief, soft=self.GATE)
+        found = trust_of(soft, self.ROWS, matrix, columns, **settings)
+        for place, row in enumerate(self.ROWS[:3]):
+            one = matrix[place]
+            evidence = [
+                foretold(one, columns, alpha=ALPHA, regularization=RIDGE, prior=prior)
+                for prior in (prior_of(belief, row, one.nnz), prior_of(belief, STRANGER, one.nnz))
+            ]
+            assert found[place] == pytest.approx(self.GATE.weight(*evidence)[0], abs=1e-9)
+        assert found[0] == pytest.approx(1 / (1 + np.exp(-0.4)), rel=1e-12)
+        assert len(set(found[:3].round(6))) == 3
+        assert found[3:].tolist() == [0.0, 0.0]
+
+    def test_rows_are_mixed_by_it_of_what_serves_them_with_the_source_and_without(
+        self, belief, served
+    ):
+        matrix, settings = self.settings()
+        columns = served.other.factors
+        soft = replace(belief, soft=self.GATE)
+        found = solve_believed(soft, self.ROWS, matrix, columns, **settings)
+        strangers = np.full(len(self.ROWS), STRANGER)
+        whole, null = (
+            self.hard(belief, rows, matrix, columns, settings) for rows in (self.ROWS, strangers)
+        )
+        w = trust_of(soft, self.ROWS, matrix, columns, **settings)[:, None]
+        near(found, w * whole + (1 - w) * null)
+        assert np.array_equal(found[3:], whole[3:])  # the source knows nothing of them
+
+    def test_where_the_gate_is_closed_nothing_is_mixed_bit_for_bit(self, belief, served):
+        matrix, settings = self.settings()
+        columns = served.other.factors
+        plain = Fallback((0,), (NullArm("plain", "all", 1.0, 3.0),))
+        closed = replace(belief, open=(True, False), fallback=plain, soft=self.GATE)
+        counts = np.diff(matrix.indptr)
+        assert counts[2] >= 2
+        found, hard = (
+            solve(closed, self.ROWS, matrix, columns, **settings)
+            for solve in (solve_believed, lambda b, *a, **k: self.hard(b, *a, k))
+        )
+        shut = counts >= 2
+        assert np.array_equal(found[shut], hard[shut])
+        assert not np.array_equal(found[0], hard[0])
+        assert not trust_of(closed, self.ROWS, matrix, columns, **settings)[shut].any()
+
+    def test_a_source_that_foretold_nothing_leaves_what_serves_a_stranger(self, belief, served):
+        """A huge slope makes the weight 0 without making the row one that does not follow."""
+        matrix, settings = self.settings()
+        columns = served.other.factors
+        far = replace(belief, prior=Prior(belief.prior.mean + 50, 100.0), soft=SoftGate(1e4, 0.0))
+        found = solve_believed(far, self.ROWS[2:3], matrix[2:3], columns, **settings)
+        stranger = self.hard(belief, np.array([STRANGER]), matrix[2:3], columns, settings)
+        assert np.array_equal(found, stranger)
+
+    def test_the_row_map_is_blended_in_by_it(self, belief, served):
+        rng = np.random.default_rng(8)
+        blend = replace(belief.strength, blend=(0.5, 0.5))
+        rows, columns = (rng.normal(size=(n, 2)).astype(np.float32) for n in (N + 1, N_ITEMS))
+        extras = replace(served.extras, rows=rows, columns=columns)
+
+        def added(soft):
+            side = replace(served.mapped, belief=replace(belief, strength=blend, soft=soft))
+            wide = Served(side, served.other, extras)
+            return wide.catalog(side)[:, D:], wide.trust(np.arange(N), side.seen, 1)
+
+        (whole, _), (weighed, trust) = added(None), added(self.GATE)
+        near(weighed[:, :2], trust[:, None] * whole[:, :2])
+        assert trust[SOURCE_KNOWS[:N]].min() > 0
 
 
 class TestSides:

@@ -10,6 +10,7 @@ from coldstart import transfer_report
 from coldstart.adapters import FusedAdapter, MeanAdapter, RidgeAdapter
 from coldstart.als import PriorALS
 from coldstart.datasets import make_cross_domain
+from coldstart.evidence import SoftGate
 from coldstart.gate import decide
 from coldstart.search import Outer, Plan
 from coldstart.strength import Fallback, NullArm, Strength
@@ -42,7 +43,7 @@ def make_gate(*gains):
     )
 
 
-def make_report(*, anchors=40, found=None, chosen=True, adapter=None, gate=None, features=None):
+def make_report(*, anchors=40, found=None, chosen=True, adapter=None, gate=None, **more):
     return TransferReport.of(
         side="users",
         adapter=adapter or RidgeAdapter(0.3, normalize=True),
@@ -56,7 +57,7 @@ def make_report(*, anchors=40, found=None, chosen=True, adapter=None, gate=None,
         gated=gate is not None,
         gate=gate,
         fallback=FALLBACK,
-        features=features,
+        **more,
     )
 
 
@@ -116,6 +117,23 @@ def test_a_closed_gate_is_told_with_what_serves_instead(gains, closed):
         "Closed from 5 interactions on: mean of all, temper 0.3, ridge 20.",
     ]
     assert [line for line in lines if line.startswith("Closed")] == [expected[at] for at in closed]
+
+
+@pytest.mark.parametrize(
+    ("trust", "told"),
+    [
+        (
+            [0.25, 0.5],
+            "Soft gate: t 0.3, pi 0.8808; mean weight 0.3750 of 2 users with interactions.",
+        ),
+        ([], "Soft gate: t 0.3, pi 0.8808."),
+    ],
+)
+def test_a_soft_gate_tells_its_settings_and_how_far_the_source_is_trusted(trust, told):
+    report = make_report(gate=make_gate(0.2, 0.2), soft=SoftGate(0.3, 2.0), trust=trust)
+    assert told in str(report).splitlines()
+    assert TransferReport.from_json(json.loads(json.dumps(report.to_json()))) == report
+    assert "Soft gate" not in str(make_report(gate=make_gate(0.2, 0.2), trust=trust))
 
 
 def test_gains_are_means_over_people_with_truth_between_their_limits():

@@ -10,10 +10,12 @@ from coldstart.adapters import FusedAdapter, MeanAdapter, RidgeAdapter
 from coldstart.als import PriorALS
 from coldstart.anchors import find_anchors
 from coldstart.datasets import make_cross_domain
+from coldstart.evidence import SoftGate
 from coldstart.interactions import Interactions
 from coldstart.metrics import ndcg
-from coldstart.rowmap import RowMap, spread_of
-from coldstart.strength import NullArm
+from coldstart.rowmap import RowMap, blended, spread_of
+from coldstart.serving import Belief, solve_believed, trust_of
+from coldstart.strength import Fallback, NullArm, Strength
 from coldstart.trials import Bench, Crossing, Fold, Pull
 
 D = 5
@@ -258,6 +260,84 @@ class TestQuality:
         quality = bench.quality(Crossing(0), Pull(), 7)
         assert 0 < bench.truth(7).sum() < len(bench.groups)
         assert np.array_equal(~np.isnan(quality), bench.truth(7))
+
+
+class TestMixedQuality:
+    """What is measured is what `serving` makes of the same people."""
+
+    PULL, GATE = Pull(0.75, 3.0, 0.5, 0.6), SoftGate(0.7, 0.4)
+    ARM = NullArm("mean", "anchors", 0.3, 1.0)
+
+    def served(self, fold, source, shots, arm):
+        """Rows, and how far they are trusted to the source, by a belief that is open to all."""
+        trained = fold.target(0)
+        ridge, n = trained.model.regularization, len(fold.held)
+        nulls = Fallback(
+            (0,), (NullArm(arm.kind, arm.whose, arm.temper, arm.regularization * ridge),)
+        )
+        strength = Strength((0,), (0.75,), (3.0,), 0.5 * ridge)
+        prior = fold.prior(Crossing(1), OPTIONS[1], source)
+        belief = Belief(
+            prior.pad(n + 1),
+            np.append(np.ones(n, bool), False),
+            trained.nulls,
+            strength,
+            (True,),
+            nulls,
+            nulls,
+            self.GATE,
+        )
+        given = np.arange(n), fold.held.history(shots), trained.model.item_factors
+        settings = {"alpha": trained.model.alpha, "num_threads": 1}
+        return (solve(belief, *given, **settings) for solve in (solve_believed, trust_of))
+
+    @pytest.mark.parametrize("shots", [0, 3])
+    @pytest.mark.parametrize("arm", [ARM, NullArm("plain", "all", 1.0, 10.0)])
+    def test_it_is_that_of_the_rows_that_are_served(self, bench, source, shots, arm):
+        expected = []
+        for fold in bench.folds:
+            rows, trust = self.served(fold, source, shots, arm)
+            added, columns = fold.row_map(source), fold.target(0).model.item_factors
+            wide = blended(rows, spread_of(columns), added.rows, added.spread, 0.6 * trust)
+            expected.append(listed(fold, wide @ np.hstack([columns, added.columns]).T, shots))
+        ours = bench.mixed_quality(Crossing(1), self.PULL, arm, self.GATE, shots)
+        np.testing.assert_allclose(ours, np.concatenate(expected), rtol=1e-12)
+
+    def test_at_full_weight_it_is_that_of_the_transfer_and_at_none_that_of_the_arm(self, bench):
+        whole, none = (SoftGate(0.0, logit) for logit in (800.0, -800.0))
+        asked = Crossing(1), self.PULL, self.ARM
+        ours = [bench.mixed_quality(*asked, gate, 3) for gate in (whole, none)]
+        theirs = bench.quality(*asked[:2], 3), bench.null_quality(self.ARM, 0, 3)
+        for one, other in zip(ours, theirs, strict=True):
+            assert np.array_equal(one, other, equal_nan=True)
+
+    def test_of_people_to_whom_nothing_is_given_back_nothing_was_foretold(self, bench):
+        assert not bench.delta(Crossing(1), self.PULL, self.ARM, 0).any()
+        given = bench.delta(Crossing(1), self.PULL, self.ARM, 3)
+        assert given.all()
+        assert np.isfinite(given).all()
+
+    def test_what_is_held_back_of_them_is_not_in_what_was_foretold(self, world, source, bench):
+        """The canary: all but the first three interactions of the people are taken away."""
+        fold = bench.folds[0]
+        shown = fold.held.history(3)
+        rest = world.target.user_items.tolil()
+        rest[fold.held.rows] = shown
+        log = Interactions.from_csr(rest.tocsr(), world.target.users, world.target.items)
+        theirs = make_bench(log, source)
+        assert np.array_equal(theirs.folds[0].held.rows, fold.held.rows)
+        three = theirs.folds[0].held.history(3)
+        assert (three != shown).nnz == 0
+        mine = bench.groups == 0
+        asked = Crossing(1), self.PULL, self.ARM, 3
+        assert_same_bits(bench.delta(*asked)[mine], theirs.delta(*asked)[mine])
+
+    def test_it_is_measured_once(self, world, source):
+        ticks = []
+        bench = make_bench(world.target, source, tick=lambda: ticks.append(1))
+        asked = Crossing(1), self.PULL, self.ARM, self.GATE, 1
+        assert bench.mixed_quality(*asked) is bench.mixed_quality(*asked)
+        assert len(ticks) == 1
 
 
 class TestBench:

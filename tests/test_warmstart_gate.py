@@ -12,6 +12,7 @@ from coldstart import search, tuning, warmstart
 from coldstart.adapters import AutoAdapter, MeanAdapter, RidgeAdapter
 from coldstart.als import PriorALS
 from coldstart.datasets import make_cross_domain
+from coldstart.evidence import SoftGate
 from coldstart.factors import Factors
 from coldstart.interactions import Interactions
 from coldstart.prior import Prior
@@ -410,6 +411,165 @@ class TestTheGateItself:
         warm.fit(*logs)
         assert warm.model_.regularization == 4 * RIDGE
         assert warm.strength_.regularization == 3.0
+
+
+def shuffled(log, share, seed):
+    """The log with rows of a share of the people dealt out among them, and these people."""
+    rng = np.random.default_rng(seed)
+    some = np.sort(rng.permutation(len(log.users))[: int(share * len(log.users))])
+    order = np.arange(len(log.users))
+    order[some] = rng.permutation(some)
+    return Interactions.from_csr(log.user_items[order], log.users, log.items), log.users.ids[some]
+
+
+@pytest.fixture(scope="module")
+def telling():
+    """The source says much of half of the people, and nothing of the others."""
+    source, target = make_cross_domain(
+        500, 80, 80, factors=6, target_factors=6, affinity=3.0, noise=0.1, skew=0.5, rng=1
+    )
+    source, foreign = shuffled(source, 0.5, 1)
+    return source, target, foreign
+
+
+def fit_ridge(source, target, **settings):
+    adapter = RidgeAdapter(1.0, normalize=True)
+    return WarmStart(make_model(), adapter, rng=0, num_threads=1, **settings).fit(source, target)
+
+
+@pytest.fixture(scope="module")
+def soft(telling):
+    return fit_ridge(*telling[:2], gate="soft")
+
+
+class TestSoft:
+    def trust(self, warm, gate):
+        """Ids with interactions, and how far they would be trusted under some gate."""
+        mapped = warm.served_.mapped
+        belief = replace(mapped.belief, soft=gate, open=(True,) * len(mapped.belief.open))
+        served = replace(warm.served_, mapped=replace(mapped, belief=belief))
+        counts = np.diff(mapped.seen.indptr)
+        rows = np.flatnonzero((counts > 0) & mapped.belief.mapped[:-1])
+        return mapped.ids.ids[rows], served.trust(rows, mapped.seen[rows], 1)
+
+    def test_people_whose_source_rows_are_of_others_are_trusted_less(self, telling, soft):
+        ids, weights = self.trust(soft, SoftGate(1.0, 0.0))
+        foreign = np.isin(ids, telling[2])
+        above = (weights[~foreign, None] > weights[foreign]).mean()  # the area under the curve
+        assert 150 < foreign.sum() < len(ids) - 150
+        assert above > 0.65  # one half by chance, with a standard error of 0.03 for 150 each
+        assert weights[~foreign].mean() > weights[foreign].mean() + 0.05
+
+    def test_the_report_tells_what_serves(self, soft):
+        report, belief = soft.report_, soft.served_.mapped.belief
+        assert report.gate.open[0]
+        assert belief.open == report.gate.open
+        assert (belief.soft, report.soft) == (report.soft, soft._fitted.belief.soft)
+        mapped = soft.served_.mapped
+        ids, weights = self.trust(soft, report.soft)
+        rows = mapped.ids.rows(ids)
+        follows = belief.follows(rows, np.diff(mapped.seen.indptr)[rows])
+        assert report.trusted == follows.sum()
+        if follows.any():
+            assert report.trust == pytest.approx(weights[follows].mean(), rel=1e-12)
+        assert f"Soft gate: t {report.soft.t:g}, pi " in str(report)
+
+    def test_people_without_interactions_stand_between_the_two_means_by_pi(self, telling, soft):
+        mapped = soft.served_.mapped
+        belief = mapped.belief
+        new = np.flatnonzero(np.diff(mapped.seen.indptr) == 0)
+        assert len(new) > 20
+        pi = belief.soft.weight(0.0, 0.0)
+        mapped_mean = belief.prior.take(new).centre(belief.strength.centre[0]).mean
+        null = belief.nulls.mean[int(belief.unknown.arms[0].whose == "anchors")]
+        expected = pi * mapped_mean + (1 - pi) * null
+        np.testing.assert_allclose(mapped.factors[new], expected, rtol=1e-4, atol=1e-5)
+
+    def test_a_saved_one_answers_the_same(self, monkeypatch, logs, tmp_path):
+        """With a row map, open everywhere, and weights that are far from 0 and 1."""
+        monkeypatch.setattr(warmstart, "decide", deciding((True, True, True)))
+        monkeypatch.setattr(search, "fit_soft", lambda *arrays: SoftGate(0.5, 0.3))
+        warm = make_warm(gate="soft").fit(*logs)
+        warm.save(tmp_path)
+        loaded = WarmStart.load(tmp_path)
+        assert loaded.gate == "soft"
+        assert loaded.served_.mapped.belief.soft == SoftGate(0.5, 0.3)
+        keys, told = warm.ids("users").ids, {logs[0].users.ids[0]: ["t1", "t5"]}
+        hard = make_warm().fit(*logs)
+        for ask in (
+            lambda model: model.recommend(keys, N),
+            lambda model: model.recommend(keys, N, history=told),
+            lambda model: model.audience(["t1", "t4"], N),
+        ):
+            assert_same_bits(ask(loaded), ask(warm))
+            assert not np.allclose(ask(warm)[1], ask(hard)[1], rtol=1e-2)
+        assert str(loaded.report_) == str(warm.report_)
+
+    def test_history_that_is_stored_and_history_that_is_told_are_weighed_alike(
+        self, monkeypatch, logs
+    ):
+        monkeypatch.setattr(warmstart, "decide", deciding((True, True, True)))
+        monkeypatch.setattr(search, "fit_soft", lambda *arrays: SoftGate(0.5, 0.3))
+        warm = make_warm(gate="soft").fit(*logs)
+        some = [key for key in logs[1].users if key in logs[0].users][:20]
+        stored = dict(zip(some, logs[1].user_items[logs[1].users.rows(some)], strict=True))
+        told = {key: logs[1].items.ids[row.indices[row.data <= 1]] for key, row in stored.items()}
+        one, two = warm.recommend(some, N), warm.recommend(some, N, history=told)
+        assert np.array_equal(one[0], two[0])
+        np.testing.assert_allclose(one[1], two[1], rtol=1e-4)
+
+    def test_closed_it_answers_bit_for_bit_as_the_arm(self, monkeypatch, logs, name, side):
+        closed = fit_closed(monkeypatch, logs, name, side, gate="soft")
+        keys = people_of(closed)
+        told = dict.fromkeys(keys, closed.target.items.ids[:3])
+        alone = Alone(closed.source, closed.target, closed.arm)
+        assert_same_bits(closed.ask(keys), alone.recommend(keys))
+        assert_same_bits(closed.ask(keys, history=told), alone.recommend(keys, told))
+        assert closed.warm.report_.soft is None
+
+    def test_partly_open_the_closed_buckets_are_the_arm_s_bit_for_bit(
+        self, monkeypatch, logs, name
+    ):
+        partly = fit_closed(monkeypatch, logs, name, "users", (True, False, False), gate="soft")
+        keys = [key for key in people_of(partly) if key in partly.target.users]
+        alone = Alone(partly.source, partly.target, partly.arm)
+        assert_same_bits(partly.ask(keys), alone.recommend(keys))
+        assert partly.warm.report_.soft is not None
+        assert partly.warm.report_.trust is None  # nobody with interactions follows the source
+
+    def test_with_nothing_to_gain_it_does_not_open_where_the_whole_source_would_not(self):
+        opened = {True: 0, "soft": 0}
+        for seed in range(4):
+            source, target = make_cross_domain(
+                160, 45, 38, source_interactions=9, target_interactions=7, rng=seed
+            )
+            source, _ = shuffled(source, 1.0, seed)
+            for gate in opened:
+                opened[gate] += sum(
+                    fit_ridge(source, target, gate=gate, strength=1.0).report_.gate.open
+                )
+        assert opened["soft"] <= opened[True]
+
+    def test_what_chooses_the_rest_does_not_change(self, telling, soft):
+        hard = fit_ridge(*telling[:2], gate=True)
+        assert hard.strength_ == soft.strength_
+        assert hard.report_.fallback == soft.report_.fallback
+        assert hard.report_.soft is None
+
+    @pytest.mark.parametrize("gate", ["hard", "Soft", None, 1, 0.5, ("soft",)])
+    def test_gates_that_there_are_not_are_refused(self, logs, gate):
+        with pytest.raises(ValueError, match='gate must be True, False or "soft", got '):
+            make_warm(gate=gate).fit(*logs)
+
+    def test_it_is_closed_where_nobody_can_be_held_out(self, logs):
+        few = logs[0].keep_users(np.arange(len(logs[0].users)) < 8)
+        warm = fit_ridge(few, logs[1], gate="soft")
+        assert not any(warm.served_.mapped.belief.open)
+        assert any("the gate is closed" in warning for warning in warm.report_.warnings)
+
+    def test_a_refined_model_takes_one_decision(self, logs):
+        with pytest.raises(ValueError, match="takes one decision for the whole model"):
+            make_warm(gate="soft", strength="auto", refine=2).fit(*logs)
 
 
 class TestDefaults:
