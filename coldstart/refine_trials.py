@@ -26,7 +26,7 @@ Fold = tuple[HeldOut, sp.csr_matrix]
 
 HIDDEN = 0.2  # share of the interactions that is hidden
 MOST_PEOPLE = 3000  # ranked in every trial
-MOST_FOLDS = 3  # of interactions hidden in turn, where fewer people than that lose any
+MOST_FOLDS = 5  # of interactions hidden in turn, where fewer people than that lose any
 ALPHAS = (1.0, 0.25)  # confidences, as multiples of the model's
 RIDGES = (0.3, 1.0, 3.0, 10.0)  # as multiples of the model's, for an unchanged confidence
 FIRST_TEMPER = 1.0  # at which all pairs of the two are compared
@@ -170,7 +170,7 @@ def plain_model(model: PriorALS, alpha: float, regularization: float) -> PriorAL
 
 
 def hidden_in_turn(user_items: sp.csr_matrix, rng: np.random.Generator) -> list[Fold]:
-    """What is hidden, and what may be fitted, in up to three folds that hide disjoint parts."""
+    """What is hidden, and what may be fitted, in up to five folds that hide disjoint parts."""
     draws = rng.random(user_items.nnz)
     folds: list[Fold] = []
     for number in range(MOST_FOLDS):

@@ -1,17 +1,20 @@
 """Expectation-maximisation, against the evidence of the data computed without it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from scipy.stats import multivariate_normal
 
+from coldstart import refine_trials
 from coldstart.adapters import MeanAdapter, RidgeAdapter
 from coldstart.als import PriorALS
 from coldstart.datasets import make_cross_domain
 from coldstart.prior import Prior
 from coldstart.refine import KnownRows, expect, maximise, refine, refinements
-from coldstart.refine_choice import Recipe, _crosswise, choose_refinement, fit_recipe
-from coldstart.refine_trials import hidden_in_turn
+from coldstart.refine_choice import LEVEL, Recipe, _crosswise, choose_refinement, fit_recipe
+from coldstart.refine_trials import RefineTrials, hidden_in_turn
 from coldstart.rows import solve_rows
 
 N_USERS, N_ITEMS, D, D_SOURCE = 120, 17, 3, 4
@@ -127,6 +130,12 @@ def launch():
     known = known[known % 3 > 0]
     there = source.user_items[rows[known]]
     return log, KnownRows(known, origin.fold_in(there), there), PriorALS(8, rng=0)
+
+
+@pytest.fixture
+def two_folds(monkeypatch):
+    """Hide interactions twice only, which is faster."""
+    monkeypatch.setattr(refine_trials, "MOST_FOLDS", 2)
 
 
 def test_no_sweep_leaves_the_items_as_they_are(launch):
@@ -250,16 +259,17 @@ def test_interactions_are_hidden_in_turn_and_come_back_as_history(launch):
         hidden = hidden + (log - train)
 
 
+@pytest.mark.usefixtures("two_folds")
 def test_a_source_that_helps_is_kept_and_one_that_says_nothing_is_left():
     source, target = make_cross_domain(n_users=800, affinity=4.0, source_interactions=60, rng=2)
-    origin = PriorALS(8, rng=0).fit(source.user_items, show_progress=False)
+    origin = PriorALS(8, iterations=4, rng=0).fit(source.user_items, show_progress=False)
     rows = source.users.rows(target.users.ids, missing="mask")
     shared = np.flatnonzero(rows >= 0)
     helpful = origin.fold_in(source.user_items[rows[shared]])
     noise = np.random.default_rng(1).normal(size=helpful.shape).astype(np.float32)
     kept, left = (
         choose_refinement(
-            PriorALS(8, rng=0),
+            PriorALS(8, iterations=4, rng=0),
             target.user_items,
             KnownRows(shared, embeddings),
             RidgeAdapter(),
@@ -278,13 +288,18 @@ def test_a_source_that_helps_is_kept_and_one_that_says_nothing_is_left():
     assert str(left).startswith("leaves the refined model: ")
 
 
+@pytest.mark.usefixtures("two_folds")
 def test_the_choice_follows_from_the_seed_and_fits_what_it_says(launch):
-    log, known, model = launch
-    one, two = (
-        choose_refinement(model, log, known, RidgeAdapter(), sweeps=1, rng=np.random.default_rng(5))
-        for _ in range(2)
+    log, known, model = launch[0], launch[1], PriorALS(8, iterations=3, rng=0)
+    noise = np.random.default_rng(4).normal(size=(len(known) // 2, 2))
+    told_else = KnownRows(known.rows[::2][: len(noise)], noise)
+    one, two, other = (
+        choose_refinement(model, log, rows, RidgeAdapter(), sweeps=1, rng=np.random.default_rng(5))
+        for rows in (known, known, told_else)
     )
     assert one == two
+    assert (one.null, one.model, one.plain) == (other.null, other.model, other.plain)
+    assert one.refined != other.refined
     assert one.plain.temper == 0
     assert one.plain.sweeps == 0
     assert f"{one.people} people" in str(one)
@@ -306,6 +321,83 @@ def test_recipes_chosen_by_luck_show_no_gain_crosswise():
     assert best > 2 / np.sqrt(1000)  # what the same people would have shown, two standard errors
     assert low < 0 < high
     assert abs(gain) < 4 * np.sqrt(2 / 1000)
+
+
+def test_a_source_that_adds_nothing_is_kept_as_rarely_as_stated():
+    rng = np.random.default_rng(1)
+    found = []
+    for _ in range(150):
+        refined, null = (
+            {Recipe(source, a, 1.0, 1.0, 0): rng.normal(size=100) for a in range(1, 13)}
+            for source in (True, False)
+        )
+        found.append(_crosswise(refined, null, rng))
+    gains, low, high = np.array(found).T
+    assert (low > 0).mean() <= LEVEL  # 2% where no two recipes have anything in common
+    assert (high < 0).mean() <= LEVEL
+    assert abs(gains.mean()) < 3 * gains.std() / np.sqrt(len(gains))
+
+
+def test_a_source_that_adds_something_is_kept():
+    rng = np.random.default_rng(2)
+    people = rng.normal(size=200)
+    null = {Recipe(False, a, 1.0, 1.0, 0): people + rng.normal(size=200) / 3 for a in range(1, 9)}
+    refined = {replace(r, source=True): values + 0.2 for r, values in null.items()}
+    gain, low, high = _crosswise(refined, null, rng)
+    assert 0 < low < gain < high
+    # the gain but for noise of a third between recipes, four standard errors
+    assert abs(gain - 0.2) < 4 * np.sqrt(2 / 200) / 3
+
+
+def test_what_is_popular_is_a_candidate_without_a_source():
+    _, target = make_cross_domain(300, 61, 60, affinity=0.0, target_interactions=3, rng=0)
+    log = target.user_items
+    known = KnownRows(
+        np.arange(log.shape[0]), np.random.default_rng(0).normal(size=(log.shape[0], 3))
+    )
+    model = PriorALS(8, iterations=3, rng=0)
+    choice = choose_refinement(
+        model, log, known, RidgeAdapter(), sweeps=1, rng=np.random.default_rng(0)
+    )
+    assert choice.null.popular  # taste has no part in this catalog
+    assert choice.null == replace(choice.model, popular=True)
+    assert not choice.keep
+    assert choice.null.name.startswith("popularity before mean-prior (")
+    trials = RefineTrials(model, hidden_in_turn(log, np.random.default_rng(0)), known, 1, int)
+    (quality,) = [v for r, v in trials.search_untold().items() if r.popular]
+    assert quality == pytest.approx(popular_by_hand(trials.folds), abs=1e-12)
+
+
+def popular_by_hand(folds):
+    """NDCG@10 of the list of what is most bought, ties by number; the mean over folds."""
+    found = {}
+    for held, train in folds:
+        order = np.argsort(-np.asarray(train.sum(axis=0)).ravel(), kind="stable")
+        truth = held.truth(1).toarray() > 0
+        for row, hidden in zip(held.rows, truth, strict=True):
+            seen = train[row].toarray().ravel() > 0
+            hits = hidden[[i for i in order if not seen[i]][:10]]
+            gains = 1 / np.log2(np.arange(10) + 2)
+            found.setdefault(row, []).append(
+                (hits @ gains[: len(hits)]) / gains[: hidden.sum()].sum()
+            )
+    return [np.mean(found[row]) for row in sorted(found)]
+
+
+def test_adapters_are_given_the_covariance_of_all_source_rows(launch):
+    log, known, model = launch
+    seen = []
+
+    class Looking(RidgeAdapter):
+        def fit(self, source, target, *, weight=None, context=None):
+            seen.append(context.source_covariance)
+            return super().fit(source, target, weight=weight, context=context)
+
+    covariance = np.eye(known.source.shape[1])
+    fitted = model.clone().fit(log, show_progress=False)
+    refine(fitted, log, replace(known, covariance=covariance), Looking(), sweeps=1)
+    assert len(seen) == 2
+    assert all(given is covariance for given in seen)
 
 
 def test_too_few_people_to_choose_on_are_refused():

@@ -21,6 +21,7 @@ from coldstart.datasets import make_cross_domain
 from coldstart.errors import AnchorError
 from coldstart.factors import Factors
 from coldstart.interactions import Interactions
+from coldstart.metrics import hits, metric
 from coldstart.popularity import counts
 from coldstart.refine_choice import Recipe, RefineChoice, choose_refinement, fit_recipe
 from coldstart.refine_serving import known_rows
@@ -244,6 +245,41 @@ def test_items_are_mapped_as_people_are(logs):
     ids = one.ids("users").ids
     same(one.recommend(ids), two.audience(ids))
     same(one.audience(one.ids("items").ids), two.recommend(two.ids("users").ids))
+
+
+def test_on_a_sparse_target_it_is_no_worse_than_a_map_afterwards_or_a_mean_prior():
+    source, target = make_cross_domain(
+        400, 300, 200, affinity=3.0, source_interactions=30, target_interactions=8, rng=1
+    )
+    rng = np.random.default_rng(1)
+    draws = rng.random(target.nnz)
+    log = target.user_items
+    train, truth = (only(log, part) for part in (draws < 0.3, draws > 0.7))
+    sparse = Interactions.from_csr(train, target.users, target.items)
+    people = np.flatnonzero(np.diff(truth.indptr))
+
+    def quality(warm):
+        ids, _ = warm.recommend(target.users.ids[people], 10)
+        places = target.items.rows(ids.ravel()).reshape(ids.shape)
+        return metric("ndcg")(hits(places, truth[people]), np.diff(truth[people].indptr))
+
+    model = PriorALS(6, iterations=5, rng=0)
+    settings = {"rng": 0, "gate": False}
+    refined = WarmStart(model, refine=3, **settings).fit(source, sparse)
+    after = WarmStart(model, RidgeAdapter(), **settings).fit(source, sparse)
+    mean = WarmStart(model, MeanAdapter(), **settings).fit(source, sparse)
+    ours = quality(refined)
+    for other in (after, mean):
+        gain = ours - quality(other)
+        assert gain.mean() > -2 * gain.std() / np.sqrt(len(gain))
+    assert gain.mean() > 2 * gain.std() / np.sqrt(len(gain))  # over the mean prior
+    assert refined.report_.refined.keep
+
+
+def only(log, entries):
+    """A log without some of its entries."""
+    indptr = np.concatenate([[0], np.cumsum(entries)])[log.indptr]
+    return sp.csr_matrix((log.data[entries], log.indices[entries], indptr), log.shape)
 
 
 def test_what_is_chosen_follows_from_known_rows_and_the_seed(logs):
