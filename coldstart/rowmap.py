@@ -1,4 +1,4 @@
-"""A linear map from whole source rows to target rows of low rank: what the blend adds to scores."""
+"""A linear map of low rank from whole source rows to target rows: what the blend adds to scores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from sklearn.utils.extmath import randomized_svd
 
 from coldstart.errors import FitError
 
@@ -19,21 +18,28 @@ Doubles = NDArray[np.float64]
 
 RANK = 256
 RIDGE = 20.0
+SPARE = 20  # directions beyond the rank while it is looked for
+TURNS = 1  # of subspace iteration
 TOLERANCE = 1e-5  # of the residual of a solution, relative to what is solved for
 MOST_STEPS = 200
 
 
 @dataclass(frozen=True, eq=False)
 class RowMap:
-    """Ridge regression from source rows to target rows, the latter in their leading directions.
+    """Ridge regression of low rank from source rows to target rows.
 
-    With S the source rows of the anchors scaled to length 1, T their target rows, T ~ P V' its
-    truncated singular value decomposition, and an intercept column, minimises ::
+    With S the source rows of the anchors scaled to length 1, T their target rows and an intercept
+    column, minimises over B and orthonormal V with r columns ::
 
-        |[1, S] B - P|^2 + ridge |B|^2
+        |[1, S] B V' - T|^2 + ridge |B|^2
 
-    A row s scores the columns of the target by ``[1, s] B V'``. It is the linear regression from
-    rows to rows (a cross-domain EASE), of low rank so that it can stand beside factors.
+    V are the leading directions of what the regression without the bound on its rank fits, ::
+
+        T' K (K + ridge I)^-1 T,   K = 1 1' + S S'
+
+    found by subspace iteration; B is the ridge regression to T V. A row s scores the columns of
+    the target by ``[1, s] B V'``. It is the linear regression from rows to rows (a cross-domain
+    EASE), of low rank so that it can stand beside factors.
 
     Parameters
     ----------
@@ -44,8 +50,9 @@ class RowMap:
 
     References
     ----------
-    Steck (2019), Embarrassingly Shallow Autoencoders for Sparse Data. Halko, Martinsson and Tropp
-    (2011), Finding Structure with Randomness.
+    Steck (2019), Embarrassingly Shallow Autoencoders for Sparse Data. Mukherjee and Zhu (2011),
+    Reduced Rank Ridge Regression and Its Kernel Extensions. Halko, Martinsson and Tropp (2011),
+    Finding Structure with Randomness.
     """
 
     weights: Floats
@@ -65,11 +72,20 @@ class RowMap:
         n_target_columns).
         """
         rank = min(rank, *target.shape)
-        left, sizes, right = randomized_svd(target, rank, n_iter=3, random_state=rng)
-        design = _unit_rows(source)
-        dual = _solve_dual(design, np.asarray(left * sizes, np.float64), ridge)
+        design, target = _unit_rows(source), target.astype(np.float64)
+        width = min(rank + SPARE, *target.shape)
+        basis = np.random.default_rng(rng).standard_normal((target.shape[1], width))
+        for _ in range(TURNS):
+            dual = _solve_dual(design, target @ _orthonormal(basis), ridge)
+            basis = target.T @ _times(design, dual)
+        basis = _orthonormal(basis)
+        wanted = target @ basis
+        dual = _solve_dual(design, wanted, ridge)
+        _, vectors = np.linalg.eigh(wanted.T @ _times(design, dual))
+        leading = vectors[:, ::-1][:, :rank]
+        dual = dual @ leading
         weights = np.vstack([dual.sum(axis=0), design.T @ dual])
-        return cls(weights.astype(np.float32), np.ascontiguousarray(right.T, np.float32))
+        return cls(weights.astype(np.float32), (basis @ leading).astype(np.float32))
 
     def predict(self, source: sp.csr_matrix) -> Floats:
         """Coordinates (n, r) of rows `source` (n, n_source_columns) along the target columns."""
@@ -108,8 +124,18 @@ def _unit_rows(rows: sp.csr_matrix) -> sp.csr_matrix:
     return sp.csr_matrix(sp.diags(scale) @ rows)
 
 
+def _times(design: sp.csr_matrix, x: Doubles) -> Doubles:
+    """``K x`` (n, r)."""
+    product: Doubles = design @ (design.T @ x) + x.sum(axis=0)
+    return product
+
+
+def _orthonormal(basis: Doubles) -> Doubles:
+    return np.linalg.qr(basis)[0]
+
+
 def _solve_dual(design: sp.csr_matrix, wanted: Doubles, ridge: float) -> Doubles:
-    """``(S S' + 1 1' + ridge I)^-1 wanted`` (n, r), by conjugate gradients for all columns at once.
+    """``(K + ridge I)^-1 wanted`` (n, r), by conjugate gradients for all columns at once.
 
     The ones are by far the largest direction; the preconditioner takes them out.
     """
@@ -117,8 +143,7 @@ def _solve_dual(design: sp.csr_matrix, wanted: Doubles, ridge: float) -> Doubles
     flat = ridge + 1.0  # rows of S have length 1
 
     def times(x: Doubles) -> Doubles:
-        product: Doubles = design @ (design.T @ x) + x.sum(axis=0) + ridge * x
-        return product
+        return _times(design, x) + ridge * x
 
     def precondition(r: Doubles) -> Doubles:
         conditioned: Doubles = (r - r.sum(axis=0) / (flat + n)) / flat
