@@ -43,7 +43,9 @@ POOLED = 0.25  # weight of the average over all numbers of shots beside that of 
 PROBES = (0.3, 2.0)  # tempers at which crossings are compared with each other, the better counts
 NULL_TEMPERS = (0.1, 0.3, 1.0, 3.0, 10.0)
 PLAIN_RIDGES = (1.0, 10.0, 100.0)  # of plain ALS, as multiples of the model's
-CAUTION = 0.25  # standard errors
+BELIEF = (
+    0.1  # squared relative gains of other ways than the usual one, over what they lose on average
+)
 LEAST_PEOPLE = 10  # with anything left to find, for a number of shots to have a strength of its own
 
 
@@ -128,13 +130,15 @@ def choose(bench: Bench, plan: Plan, people: Mask) -> Choice:
     source and target model; the best of each family, as many as `finalists`, with the other source
     models; then means of two of them; the winner with the other target models. Temper, centre and
     blend are chosen for each number of shots, in turns, by its own quality and with little weight
-    that of all the others; the ridge for all of them.
+    that of all the others; the ridge for all of them. What is compared is `cautious`: the first
+    adapter with the first models is at home, and so is every knob where it stands.
     """
     tried: dict[Crossing, float] = {}
+    home = _probe(bench, plan, Crossing(), people)
 
     def worth(crossing: Crossing) -> float:
         if crossing not in tried:
-            tried[crossing] = _probe(bench, plan, crossing, people)
+            tried[crossing] = cautious(_probe(bench, plan, crossing, people), home)
         return tried[crossing]
 
     def best_of(options: Iterable[Crossing]) -> Crossing:
@@ -181,18 +185,22 @@ def choose_null(
         tried.update(new)
         return True
 
-    def worth(arm: NullArm, number: int, k: int) -> float:
-        return _mean(bench.null_quality(arm, number, k)[people])
+    def quality(arm: NullArm, number: int, k: int) -> People:
+        return bench.null_quality(arm, number, k)[people]
 
     def total(number: int, arms: dict[int, NullArm]) -> float:
-        return _mean(worth(arm, number, k) for k, arm in arms.items())
+        return _mean(
+            cautious(quality(arm, number, k), quality(arm, 0, k)) for k, arm in arms.items()
+        )
 
     def best(number: int) -> dict[int, NullArm]:
         found = {}
         for k in plan.shots:
             first, *others = _null_arms(k, popular)
             options = [arm for arm in (first, *others) if afford(number, arm)] or [first]
-            found[k] = max(options, key=partial(worth, number=number, k=k))
+            home = quality(first, number, k)
+            worths = {arm: cautious(quality(arm, number, k), home) for arm in options}
+            found[k] = max(worths, key=worths.__getitem__)
         return found
 
     arms = best(target or 0)
@@ -302,14 +310,15 @@ def _first(number: int, count: int) -> list[int]:
 
 
 def _null_arms(shots: int, popular: bool) -> list[NullArm]:
-    """Arms without a source; ridges are multiples of the target model's."""
+    """Arms without a source, the usual one first; ridges are multiples of the target model's."""
     whose = ("all", "anchors")
     lists = [NullArm("popularity", who, 1.0, 1.0) for who in whose] if popular else []
+    means = [NullArm("mean", who, 1.0, 1.0) for who in whose]
     if not shots:
-        return [*lists, *(NullArm("mean", who, 1.0, 1.0) for who in whose)]
+        return [*means, *lists]
     plain = [NullArm("plain", "all", 1.0, ridge) for ridge in PLAIN_RIDGES]
-    means = product(whose, NULL_TEMPERS, RIDGES)
-    return [*lists, *plain, *(NullArm("mean", who, t, ridge) for who, t, ridge in means)]
+    tempered = [NullArm("mean", *knobs) for knobs in product(whose, NULL_TEMPERS, RIDGES)]
+    return list(dict.fromkeys([*means, *lists, *plain, *tempered]))
 
 
 def _best_in(
@@ -319,12 +328,9 @@ def _best_in(
     of shots.
     """
     known = [c for c in map(Crossing, numbers) if bench.knows(c)]
-    best = max(known, key=lambda crossing: _probe(bench, plan, crossing, people))
-
-    def worth(pull: Pull, shots: int) -> float:
-        return _mean(bench.quality(best, pull, shots)[people])
-
-    return best, {k: max(_probes(plan, k), key=partial(worth, shots=k)) for k in plan.shots}
+    home = _probe(bench, plan, known[0], people)
+    best = max(known, key=lambda crossing: cautious(_probe(bench, plan, crossing, people), home))
+    return best, {k: _better_probe(bench, plan, best, k, people) for k in plan.shots}
 
 
 def _probes(plan: Plan, shots: int) -> list[Pull]:
@@ -334,12 +340,25 @@ def _probes(plan: Plan, shots: int) -> list[Pull]:
     return [Pull(temper=temper) for temper in (PROBES if shots else (1.0,))]
 
 
-def _probe(bench: Bench, plan: Plan, crossing: Crossing, people: Mask) -> float:
-    """Mean quality over all numbers of shots, the better of two tempers each."""
-    return _mean(
-        max(_mean(bench.quality(crossing, pull, k)[people]) for pull in _probes(plan, k))
+def _better_probe(bench: Bench, plan: Plan, crossing: Crossing, shots: int, people: Mask) -> Pull:
+    first, *others = _probes(plan, shots)
+    home = bench.quality(crossing, first, shots)[people]
+
+    def worth(pull: Pull) -> float:
+        return cautious(bench.quality(crossing, pull, shots)[people], home)
+
+    return max((first, *others), key=worth)
+
+
+def _probe(bench: Bench, plan: Plan, crossing: Crossing, people: Mask) -> People:
+    """What each person adds to the mean quality over all numbers of shots, the better of two
+    tempers each.
+    """
+    rows = [
+        bench.quality(crossing, _better_probe(bench, plan, crossing, k, people), k)[people]
         for k in plan.shots
-    )
+    ]
+    return _shares(rows)
 
 
 def _fixed_pulls(given: Strength, plan: Plan) -> dict[int, Pull]:
@@ -373,33 +392,24 @@ def _pulls(bench: Bench, plan: Plan, crossing: Crossing, people: Mask) -> dict[i
     for _ in range(PASSES):
         for knob in knobs:
             settle(*knob)
-    worths = {
-        ridge: _mean(
-            _mean(bench.quality(crossing, replace(pulls[k], ridge=ridge), k)[people])
-            for k in plan.shots
+    shared = {
+        ridge: _shares(
+            [bench.quality(crossing, replace(pulls[k], ridge=ridge), k)[people] for k in pulls]
         )
         for ridge in RIDGES
     }
-    ridge = max(worths, key=worths.__getitem__)
+    ridge = max(RIDGES, key=lambda ridge: cautious(shared[ridge], shared[RIDGES[0]]))
     return {k: replace(pull, ridge=ridge) for k, pull in pulls.items()}
 
 
 def _for_each(grid: dict[int, dict[float, People]], now: dict[int, float]) -> dict[int, float]:
     """Best value of a knob for each number of shots: by its own relative quality, and a little by
     everybody's.
-
-    A value other than that of `now` must be worth its uncertainty: `CAUTION` standard errors of the
-    paired differences are taken off. With many people that is nothing, with thirty it keeps the
-    choice at home.
     """
     relative: dict[int, dict[float, float]] = {}
     for k, row in grid.items():
-        home = row[now[k]]
         best = max(_mean(people) for people in row.values()) or 1.0
-        relative[k] = {
-            value: (_mean(people) - CAUTION * _error(people - home)) / best
-            for value, people in row.items()
-        }
+        relative[k] = {value: cautious(people, row[now[k]]) / best for value, people in row.items()}
 
     def worth(k: int, value: float) -> tuple[float, bool]:
         pooled = _mean(row[value] for row in relative.values())
@@ -408,10 +418,31 @@ def _for_each(grid: dict[int, dict[float, People]], now: dict[int, float]) -> di
     return {k: max(row, key=partial(worth, k)) for k, row in relative.items()}
 
 
-def _error(values: People) -> float:
-    """Standard error of the mean of what is not NaN."""
-    known = values[~np.isnan(values)]
-    return float(known.std() / np.sqrt(len(known))) if len(known) else 0.0
+def cautious(people: People, home: People) -> float:
+    """Mean quality of `people` (n,), less what its difference to that of `home` owes to chance.
+
+    Other ways lose a little on average and gain much at times: a relative gain of mean -m and
+    variance v, seen with the standard error e, is expected to be above zero where it was seen
+    above ``e^2 m / v``. v / m is `BELIEF`. With thirty people that keeps nearly every choice at
+    home, with a thousand hardly any.
+    """
+    difference = people - home
+    known = difference[~np.isnan(difference)]
+    quality = max(_mean(home), _mean(people))
+    if not quality:
+        return 0.0
+    return _mean(people) - float(known.var()) / len(known) / (BELIEF * quality)
+
+
+def _shares(rows: Sequence[People]) -> People:
+    """What each person (n_people,) adds to the mean over all rows of their means: the mean of it is
+    that mean.
+    """
+    quality = np.stack(rows)
+    known = ~np.isnan(quality)
+    weight = quality.shape[1] / np.maximum(known.sum(axis=1, keepdims=True), 1)
+    shares: People = np.where(known, quality * weight, 0.0).mean(axis=0)
+    return shares
 
 
 def _mean(values: Iterable[float] | People) -> float:
