@@ -5,7 +5,8 @@
 writes `benchmarks/results/reference.json`. A pair and seed that is already there with the same
 commit is not run again. Interactions come back in random order here, so that pairs with and
 without timestamps are measured alike, and every number of shots is measured on the same people:
-those who have something left to find at five. The README's table is written by `readme_table.py`.
+those who have something left to find at five. `auto` searches without a limit in seconds, so that
+the machine does not matter. The README's table is written by `readme_table.py`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from typing import Any
 
 from provenance import provenance
 
+from coldstart.arms.warm import WarmArm
 from coldstart.datasets import read_interactions
-from coldstart.evaluation import evaluate
+from coldstart.evaluation import DEFAULT_ARMS, evaluate
 
 RESULTS = Path(__file__).parent / "results" / "reference.json"
 PAIRS = {
@@ -70,6 +72,7 @@ def _run(data: Path, pair: str, seed: int) -> dict[str, Any]:
         read_interactions(f"{file}#{target}"),
         side=side,
         shots=SHOTS,
+        arms=(*DEFAULT_ARMS, WarmArm("auto", budget=None)),
         factors=factors,
         rng=seed,
         order="random",

@@ -22,19 +22,28 @@ class WarmArm:
 
     "auto" is `WarmStart` as it comes: everything is chosen, and the gate decides. Arms of one
     adapter have no gate: they show what the adapter does.
+
+    Parameters
+    ----------
+    adapter : str
+    budget : float or None, default 240.0
+        Seconds of the search of "auto", as in `AutoAdapter`.
     """
 
     uses_source = True
 
-    def __init__(self, adapter: str) -> None:
+    def __init__(self, adapter: str, *, budget: float | None = 240.0) -> None:
         self.name = "auto" if adapter == "auto" else f"warm:{adapter}"
         self._adapter = adapter
+        self._budget = budget
 
     def fit(self, task: Task) -> WarmArm:
         """Fit on the training log; the rows of the task are its users, whichever side they are."""
         adapter = named(self._adapter)
         if isinstance(adapter, AutoAdapter):
-            adapter = AutoAdapter(metric=task.metric, n=task.n, shots=task.shots)
+            adapter = AutoAdapter(
+                budget=self._budget, metric=task.metric, n=task.n, shots=task.shots
+            )
         self._warm = WarmStart(
             task.new_model(),
             adapter,
