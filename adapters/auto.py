@@ -71,10 +71,12 @@ class AutoAdapter:
     Examples
     --------
     >>> import numpy as np
+    >>> from coldstart.adapters import MeanAdapter, RidgeAdapter
     >>> rng = np.random.default_rng(0)
     >>> source = rng.normal(size=(200, 4))
     >>> target = source @ rng.normal(size=(4, 3)) + 1.0
-    >>> type(AutoAdapter().fit(source, target).adapter_).__name__
+    >>> auto = AutoAdapter([MeanAdapter(), RidgeAdapter()]).fit(source, target)
+    >>> type(auto.adapter_).__name__
     'RidgeAdapter'
     """
 

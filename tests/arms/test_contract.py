@@ -99,6 +99,8 @@ def test_an_arm_with_a_source_reads_it(arm, small):
         pytest.skip("reads no source rows")
     if arm.name in READS_NO_SOURCE_ROW:
         pytest.skip(READS_NO_SOURCE_ROW[arm.name])
+    if arm.name == "auto":
+        pytest.skip("its gate is closed in a catalog as small as this: see below")
     history = small.test.held.history(2)
     scores = arm.scorer(small.test.source[::-1], history, 2)(slice(0, len(small.test)))
     assert not np.allclose(scores, small.scores(arm, 2), rtol=1e-2)
@@ -107,6 +109,15 @@ def test_an_arm_with_a_source_reads_it(arm, small):
 @pytest.fixture(scope="module")
 def fitted(name, default):
     return make_arm(name).fit(default.task)
+
+
+def test_where_the_gate_opens_auto_reads_the_source(name, fitted, default):
+    if name != "auto":
+        pytest.skip("has no gate")
+    history, block = default.test.held.history(2), slice(0, len(default.test))
+    scores = fitted.scorer(default.test.source, history, 2)(block)
+    others = fitted.scorer(default.test.source[::-1], history, 2)(block)
+    assert not np.allclose(others, scores, rtol=1e-2)
 
 
 def mean_quality(world, scorer, shots):
