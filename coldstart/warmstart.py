@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any, Literal
@@ -18,27 +18,19 @@ from coldstart.als import PriorALS
 from coldstart.anchors import Anchors, check_features, find_anchors
 from coldstart.artefact import read_artefact, write_artefact
 from coldstart.errors import DataError
-from coldstart.evidence import SoftGate
 from coldstart.factors import Factors
 from coldstart.features import Features
 from coldstart.gate import Decision, decide
 from coldstart.interactions import Interactions
-from coldstart.popularity import counts
+from coldstart.plan import Plan, as_given, extras_of
 from coldstart.prior import Prior
 from coldstart.refine_choice import RefineChoice, choose_refinement, fit_recipe
 from coldstart.refine_serving import known_rows, null_arm
 from coldstart.refine_serving import null_priors as refined_nulls
 from coldstart.saved import Fitted, adapter_from, adapter_to_json, damage_told
-from coldstart.serving import Belief, Extras, Missing, Served, Side, answer, solve_believed
+from coldstart.serving import Belief, Missing, Served, Side, answer, solve_believed
 from coldstart.strength import Fallback, NullArm, Strength
-from coldstart.transfer import (
-    Space,
-    fit_adapter,
-    map_rows,
-    null_priors,
-    predict,
-    target_space,
-)
+from coldstart.transfer import Space, fit_adapter, null_priors, target_space
 from coldstart.transfer_report import Described, TransferReport
 from coldstart.tuning import Found, Models, find, models_of, untested
 from coldstart.vocabulary import Vocabulary
@@ -503,8 +495,8 @@ class WarmStart:
     ) -> None:
         """Keep a model and an adapter that are fitted: `mean` (d,) is that of all target rows."""
         ids = target.users.union(origin.ids)
-        belief = self._belief(ids, origin, mean, nulls, plan)
-        extras = _extras(belief, origin, ids, target.user_items, anchors)
+        belief = plan.belief(self.adapter_, ids, origin, mean, nulls)
+        extras = extras_of(belief, origin, ids, target.user_items, anchors)
         self._condition(model, belief, target.user_items)
         self._keep(Fitted(model, belief, (ids, target.items), target.user_items, extras))
 
@@ -561,10 +553,10 @@ class WarmStart:
             return None
         outer, chosen = found.outer, "auto"
         quality = outer.quality
-        if self.adapter is not None and not isinstance(
-            self.adapter, AutoAdapter
-        ):  # one family: it, and before it was tuned
-            chosen = type(self.adapter).__name__
+        given = self.adapter
+        if given is not None and not isinstance(given, AutoAdapter):
+            # one family: it, and before it was tuned
+            chosen = type(given).__name__
             quality = {
                 chosen if name == "auto" else f"{name}, two tempers": people
                 for name, people in quality.items()
@@ -593,7 +585,7 @@ class WarmStart:
         ridge = models.targets[target].regularization
         strength = found.choice.strength(ridge)
         if isinstance(self.strength, Strength):
-            strength, opened = _as_given(self.strength, strength, opened)
+            strength, opened = as_given(self.strength, strength, opened)
         return Plan(
             target,
             strength,
@@ -602,22 +594,6 @@ class WarmStart:
             found.null(target, popular=False).fallback(ridge),
             found.soft if any(opened) else None,
         )
-
-    def _belief(
-        self, ids: Vocabulary, origin: Space, mean: Doubles, nulls: Prior, plan: Plan
-    ) -> Belief:
-        """What is believed of every id of either catalog, target ids first; the last row is that of
-        an unknown id.
-        """
-        rows = origin.ids.rows(ids.ids, missing="mask")
-        speaks = origin.active[rows] & origin.readable(self.adapter_, rows)
-        mapped = np.append((rows >= 0) & speaks, False)
-        said = predict(self.adapter_, origin, rows[mapped[:-1]])
-        place = np.full(len(mapped), len(said))  # the row that `pad` appends
-        place[mapped] = np.arange(len(said))
-        prior = said.pad(len(said) + 1, mean).take(place)
-        pull = plan.strength, plan.open, plan.fallback, plan.unknown, plan.soft
-        return Belief(prior, mapped, nulls, *pull)
 
     def _keep(self, fitted: Fitted) -> None:
         self._fitted = fitted
@@ -651,59 +627,9 @@ class WarmStart:
         model.restore(rows, columns, prior, belief.strength.regularization)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What serves whom: the number of the target model, the pull of mapped rows and where it is
-    open, what serves them elsewhere, what serves rows that no source knows, and how far each row is
-    trusted to the source, where rows are weighed.
-    """
-
-    target: int
-    strength: Strength
-    open: tuple[bool, ...]
-    fallback: Fallback
-    unknown: Fallback
-    soft: SoftGate | None = None
-
-
 def _checked_gate(gate: Any) -> bool | Literal["soft"]:
     if isinstance(gate, bool | np.bool_):
         return bool(gate)
     if not isinstance(gate, str) or gate != "soft":
         raise ValueError(f'gate must be True, False or "soft", got {gate!r}')
     return "soft"
-
-
-def _as_given(
-    given: Strength, tested: Strength, opened: tuple[bool, ...]
-) -> tuple[Strength, tuple[bool, ...]]:
-    """The strength of the caller with an entry for every number of shots of either, and which of
-    them are open; the ridge is as it was tested.
-    """
-    shots = np.union1d(given.shots, tested.shots)
-    at = given.bucket(shots)
-    centre, temper, blend = (
-        tuple(np.take(getattr(given, name), at)) for name in ("centre", "temper", "blend")
-    )
-    strength = Strength(tuple(shots), centre, temper, tested.regularization, blend)
-    return strength, tuple(opened[place] for place in tested.bucket(shots))
-
-
-def _extras(
-    belief: Belief, origin: Space, ids: Vocabulary, matrix: sp.csr_matrix, anchors: Anchors
-) -> Extras:
-    """The row map where the strength blends it in, and popularity where an arm asks for it."""
-    n = len(belief.mapped)
-    rows = np.zeros((n, 0), np.float32)
-    columns = np.zeros((matrix.shape[1], 0), np.float32)
-    wanted = [b for b, opened in zip(belief.strength.blend, belief.open, strict=True) if opened]
-    if any(wanted) and origin.matrix is not None:
-        places = origin.ids.rows(ids.ids, missing="mask")
-        mapped = np.flatnonzero(belief.mapped)
-        said, columns = map_rows(origin, matrix[anchors.target], anchors, places[mapped])
-        rows = np.zeros((n, columns.shape[1]), np.float32)
-        rows[mapped] = said
-    popularity = np.zeros((0, matrix.shape[1]), np.float32)
-    if any(arm.kind == "popularity" for arm in belief.fallback.arms):
-        popularity = np.stack([counts(matrix), counts(matrix[anchors.target])])
-    return Extras(rows, columns, popularity)
