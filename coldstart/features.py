@@ -205,15 +205,22 @@ def feature_matrix(values: Any) -> Matrix:
 
 
 def _frozen(matrix: Matrix) -> Matrix:
-    """A read-only copy of what somebody could still write to."""
-    sparse = sp.issparse(matrix)
-    parts = (matrix.data, matrix.indices, matrix.indptr) if sparse else (matrix,)
-    if not any(part.flags.writeable or not part.flags.owndata for part in parts):
+    """A read-only copy of what somebody could still write to; sparse ones in canonical form, which
+    scipy would bring about in place.
+    """
+    canonical = not sp.issparse(matrix) or matrix.has_canonical_format
+    if canonical and not any(p.flags.writeable or not p.flags.owndata for p in _parts(matrix)):
         return matrix
-    copies = [part.copy() for part in parts]
-    for part in copies:
+    matrix = matrix.copy()
+    if not canonical:
+        matrix.sum_duplicates()
+    for part in _parts(matrix):
         part.flags.writeable = False
-    return sp.csr_matrix(tuple(copies), shape=matrix.shape) if sparse else copies[0]
+    return matrix
+
+
+def _parts(matrix: Matrix) -> tuple[NDArray[Any], ...]:
+    return (matrix.data, matrix.indices, matrix.indptr) if sp.issparse(matrix) else (matrix,)
 
 
 def _distinct(ids: NDArray[Any], name: str) -> Vocabulary:

@@ -83,6 +83,15 @@ class TestArrays:
         with pytest.raises(AttributeError):
             features.matrix = MATRIX  # type: ignore[misc]
 
+    def test_entries_in_any_order_and_told_twice_are_kept_in_order_and_added_up(self) -> None:
+        given = sp.csr_matrix(([2.0, 1.0, 3.0], [2, 0, 0], [0, 3, 3]), shape=(2, 3))
+        for part in (given.data, given.indices, given.indptr):
+            part.flags.writeable = False
+        matrix = Features.from_arrays(["a", "b"], given).matrix
+        assert np.array_equal((matrix != 0).toarray(), [[True, False, True], [False] * 3])
+        assert matrix.data.tolist() == [4.0, 2.0]
+        assert given.data.tolist() == [2.0, 1.0, 3.0]
+
     def test_they_survive_copying_and_pickling(self, form: Any) -> None:
         features = Features.from_arrays(range(4), form(MATRIX))
         for twin in (copy.deepcopy(features), pickle.loads(pickle.dumps(features))):
