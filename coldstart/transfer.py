@@ -108,6 +108,14 @@ class Space:
         told, _ = features.rows(ids, missing="mask")
         return replace(self, ids=ids, rows=rows, matrix=matrix, features=told, appended=more)
 
+    def crossed(self, anchors: Anchors) -> NDArray[np.bool_]:
+        """Rows (n,) that a map may say something of: all, but those with features where the rows
+        have some and the catalog itself knows fewer than two of the anchors.
+        """
+        if self.features is None or self.met[anchors.source].sum() > 1:
+            return np.ones(len(self.ids), bool)
+        return rows_told(self.features)
+
     def readable(self, adapter: Adapter, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Of which of some rows (m,) the adapter can say anything: those known by features alone
         are for adapters that read features.

@@ -149,8 +149,10 @@ class WarmStart:
             What else is known of the mapped side: of items with ``side="items"``, of users with
             ``side="users"``. Rows of the target that have some teach what features say of others,
             whether or not the source knows them: an id that is in neither catalog can be asked
-            for then. It has to be among the features here; later ones need another fit. The adapter
-            must read them, as `ContentAdapter` does; `AutoAdapter` has it among its choices then.
+            for then. It has to be among the features here; later ones need another fit. Where the
+            catalogs have nobody in common, features are all that counts, and ids of the source
+            without any stay unknown. The adapter must read features, as `ContentAdapter` does;
+            `AutoAdapter` has it among its choices then.
 
         Raises
         ------
@@ -494,7 +496,7 @@ class WarmStart:
         nulls: Prior,
     ) -> None:
         """Keep a model and an adapter that are fitted: `mean` (d,) is that of all target rows."""
-        ids = target.users.union(origin.ids)
+        ids = target.users.union(origin.ids.take(origin.crossed(anchors)))
         belief = plan.belief(self.adapter_, ids, origin, mean, nulls)
         extras = extras_of(belief, origin, ids, target.user_items, anchors)
         self._condition(model, belief, target.user_items)

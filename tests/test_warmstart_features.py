@@ -26,6 +26,9 @@ from coldstart.features import Features
 from coldstart.interactions import Interactions
 from coldstart.strength import Strength
 from coldstart.transfer import Space, fit_adapter, map_rows, predict
+from coldstart.trials import Bench
+from coldstart.tuning import _eligible
+from coldstart.vocabulary import Vocabulary
 from coldstart.warmstart import WarmStart
 
 SIDES = ["users", "items"]
@@ -213,10 +216,11 @@ class TestServing:
         factors = Factors.from_arrays(rows, np.ones((len(log.items), 3)), strangers, log.items)
         warm = world.fit(make_warm(world.side), source=factors)
         assert world.hits(warm, world.group("features")).mean() > 3
-        assert np.isfinite(world.ask(warm, strangers[:3])[1]).all()
+        with pytest.raises(UnknownIdError, match="'x0', 'x1'"):
+            world.ask(warm, strangers[:2])
         (warning,) = warm.report_.warnings
         assert f"have no {world.side} in common" in warning
-        assert warm.report_.anchors == 0
+        assert (warm.report_.anchors, warm.report_.moved) == (0, 0)
 
     def test_a_saved_model_answers_the_same(self, world, warm, tmp_path):
         warm.save(tmp_path / "model")
@@ -283,15 +287,11 @@ def spaces():
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(6, 3)).astype(np.float32)
     matrix = sp.csr_matrix((rng.random((6, 5)) < 0.6) * np.float32(1))
-    plain = Space(make_ids("abcdef"), rows, matrix)
+    plain = Space(Vocabulary(list("abcdef")), rows, matrix)
     features = Features.from_arrays(
         list("zbxya"), np.array([[1, 2], [3, 4], [0, 0], [5, 6], [7, 8]])
     )
     return plain, plain.described(features)
-
-
-def make_ids(letters):
-    return Features.from_arrays(list(letters), np.ones((len(letters), 1))).ids
 
 
 class TestSpace:
@@ -340,6 +340,24 @@ class TestSpace:
         assert not said[~some].any()
         nothing, none = map_rows(described, target[:2], Anchors(rows[~some], rows[:2]), rows)
         assert (nothing.shape, none.shape) == ((4, 0), (6, 0))
+
+    def test_means_are_of_adapters_that_speak_of_the_same_rows(self, spaces):
+        plain, described = spaces
+        adapters = [RidgeAdapter(), MeanAdapter(), ContentAdapter(), ContentAdapter(1.0)]
+        pairs = [(0, 1), (0, 2), (2, 3)]
+        for space, expected in ((plain, [True, True, True]), (described, [True, False, True])):
+            bench = Bench([], adapters, [lambda space=space: space])
+            assert [bench.fusible(*pair) for pair in pairs] == expected
+
+    def test_rows_that_only_features_know_are_held_out_without_a_source_history(self):
+        """Of 60 ids 30 have one interaction in the source, which is too little, and 30 none."""
+        ids = [f"u{i}" for i in range(60)]
+        target = Interactions.from_csr(np.ones((60, 6)), ids, list("abcdef"))
+        rows = np.ones((30, 2), np.float32)
+        plain = Space(Vocabulary(ids[:30]), rows, sp.csr_matrix(np.eye(30, 40, dtype=np.float32)))
+        described = plain.described(Features.from_arrays(ids, np.ones((60, 2))))
+        anchors = Anchors(np.arange(60), np.arange(60))
+        assert _eligible(described, target, anchors).tolist() == list(range(30, 60))
 
 
 class TestErrors:
