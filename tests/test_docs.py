@@ -7,9 +7,11 @@ import re
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import coldstart
+from coldstart.datasets import make_cross_domain
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -21,17 +23,42 @@ MODULES = [
 OUTER = ["coldstart.adapters.linear", "coldstart.adapters.baselines", "coldstart.datasets.files"]
 
 
+EXAMPLE, WITH_FEATURES = re.findall(r"```python\n(.*?)```", README, re.S)
+
+
 def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.S)
     monkeypatch.chdir(tmp_path)
-    exec(compile(example, "README.md", "exec"), {})
+    exec(compile(EXAMPLE, "README.md", "exec"), {})
     assert "Moved" in capsys.readouterr().out
     assert (tmp_path / "model" / "manifest.json").exists()
 
 
+def test_the_example_with_features_serves_a_book_that_nobody_has(tmp_path, monkeypatch):
+    """Genre, title and price follow from what the book is liked for, and say who will take it."""
+    world = make_cross_domain(400, 90, 120, target_interactions=15, noise=0.1, rng=1)
+    monkeypatch.chdir(tmp_path)
+    log = ["domain,user,item"]
+    for domain, catalog in (("films", world.source), ("books", world.target)):
+        for row, column in zip(*catalog.user_items.nonzero(), strict=True):
+            log.append(f"{domain},{catalog.users.ids[row]},{catalog.items.ids[column]}")
+    Path("log.csv").write_text("\n".join(line for line in log if not line.endswith(",t7")))
+    shelf = ["item,title,genre,price"]
+    for number, row in enumerate(world.target_item_embeddings):
+        words = " ".join(f"w{place}{'no' if x < 0 else 'so'}" for place, x in enumerate(row))
+        name = "t900" if number == 7 else f"t{number}"
+        shelf.append(f"{name},{words},{'old' if row[0] < 0 else 'new'},{np.exp(row[1])}")
+    Path("books.csv").write_text("\n".join(shelf))
+    names = {}
+    exec(compile(WITH_FEATURES, "README.md", "exec"), names)
+    column = world.target.items.rows(["t7"])[0]
+    takers = world.target.users.ids[world.target.user_items[:, [column]].nonzero()[0]]
+    assert len(takers) < 0.3 * len(world.target.users)
+    assert np.isin(names["ids"], takers).sum() >= 8  # of ten; of people at random three
+    assert names["warm"].report_.gate.open[0]
+
+
 def test_the_example_is_about_ten_lines():
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.S)
-    statements = [line for line in example.splitlines() if line.strip()]
+    statements = [line for line in EXAMPLE.splitlines() if line.strip()]
     assert len(statements) <= 12
 
 
