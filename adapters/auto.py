@@ -37,8 +37,8 @@ class AutoAdapter:
     Inside `WarmStart` held-out people choose, by the quality of their ranked lists: the adapter and
     its settings, means of two adapters, the source and the target model (confidence, ridge and
     width), how strongly to pull, and a blend with the row map; as many trials go to the arms that
-    know no source. With features `ContentAdapter` is tried too, unless `adapters` have one that reads
-    features. Fitted alone it has embeddings only, and takes the adapter with the least
+    know no source. With features `ContentAdapter` is tried too, unless `adapters` have one that
+    reads them. Fitted alone it has embeddings only, and takes the adapter with the least
     cross-validated squared error of scores (the metric Y'Y), each fold of anchors predicted
     without itself.
 

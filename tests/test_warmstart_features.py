@@ -248,6 +248,14 @@ class TestChoosing:
         assert isinstance(warm.adapter_, ContentAdapter)
         assert world.hits(warm, world.group("features")).mean() > 3
 
+    def test_the_soft_gate_weighs_them_too(self, world, tmp_path):
+        warm = world.fit(make_warm(world.side, strength="auto", gate="soft"))
+        assert world.hits(warm, world.group("features")).mean() > 3
+        warm.save(tmp_path / "model")
+        ids = world.group("features")
+        loaded = world.ask(WarmStart.load(tmp_path / "model"), ids)
+        assert np.array_equal(world.ask(warm, ids)[1], loaded[1])
+
     def test_with_nobody_in_common_only_adapters_that_read_features_are_tried(self, world):
         log = world.source
         strangers = Interactions.from_csr(
