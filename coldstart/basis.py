@@ -17,6 +17,7 @@ __all__ = ["SharedBasis", "shared_basis"]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
+REMEMBERED = 12
 CONDITION = 1e-7  # smallest eigenvalue, as a share of the largest, of what has such a basis
 
 
@@ -39,12 +40,12 @@ def shared_basis(gram: Any, shape: Any) -> SharedBasis | None:
     """The basis of two matrices (d, d), the first positive definite, the second not negative.
 
     None where `gram` is so nearly singular that T would lose the digits of float32. The last ones
-    are remembered, for rows that come one by one.
+    are remembered, for rows that come one by one and for folds that come in turn.
     """
     return _shared_basis(*(np.asarray(given, np.float64).tobytes() for given in (gram, shape)))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=REMEMBERED)
 def _shared_basis(*contents: bytes) -> SharedBasis | None:
     arrays = map(np.frombuffer, contents)
     gram, shape = (array.reshape(2 * [isqrt(array.size)]) for array in arrays)

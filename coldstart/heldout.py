@@ -5,7 +5,7 @@ in part.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -59,17 +59,18 @@ class HeldOut:
     matrix: sp.csr_matrix
     rank: NDArray[np.int64]
     dropped: NDArray[np.int64]
+    _parts: dict[tuple[str, int], sp.csr_matrix] = field(default_factory=dict, init=False)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def history(self, shots: int) -> sp.csr_matrix:
         """What is given back (n_people, n_columns): the first `shots` interactions of every row."""
-        return self._where(self.rank < shots)
+        return self._remembered("history", shots)
 
     def truth(self, shots: int) -> sp.csr_matrix:
         """What is left to find (n_people, n_columns)."""
-        return self._where(self.rank >= shots)
+        return self._remembered("truth", shots)
 
     def rank_all(
         self,
@@ -95,6 +96,13 @@ class HeldOut:
         step = min(ROWS_AT_ONCE, max(1, SCORES_AT_ONCE // max(1, self.matrix.shape[1])))
         run_blocks(work, len(self), block=step, num_threads=num_threads)
         return Ranked(columns, hits(columns, truth), np.diff(truth.indptr).astype(np.int64))
+
+    def _remembered(self, part: str, shots: int) -> sp.csr_matrix:
+        """Searches ask for the same parts thousands of times."""
+        if (part, shots) not in self._parts:
+            given = self.rank < shots
+            self._parts[part, shots] = self._where(given if part == "history" else ~given)
+        return self._parts[part, shots]
 
     def _where(self, kept: NDArray[np.bool_]) -> sp.csr_matrix:
         sums = np.concatenate([[0], np.cumsum(kept)])

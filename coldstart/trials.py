@@ -173,7 +173,6 @@ class Fold:
         self._models = models
         self._trained: dict[int, Trained] = {}
         self._priors: dict[Crossing, Prior] = {}
-        self._histories: dict[int, sp.csr_matrix] = {}
         self._added: _Added | None = None
 
     def target(self, number: int) -> Trained:
@@ -191,12 +190,6 @@ class Fold:
             fitted = fit_adapter(adapter, source, space, self.anchors)
             self._priors[crossing] = predict(fitted, source, self.people)
         return self._priors[crossing]
-
-    def history(self, shots: int) -> sp.csr_matrix:
-        """What is given back to the held-out people."""
-        if shots not in self._histories:
-            self._histories[shots] = self.held.history(shots)
-        return self._histories[shots]
 
     @cached_property
     def popularity(self) -> dict[str, Floats]:
@@ -370,7 +363,7 @@ class Bench:
 
     def _crossed(self, fold: Fold, crossing: Crossing, pull: Pull, shots: int) -> People:
         rows = fold.target(crossing.target).solve(
-            fold.history(shots), *self._pulled(fold, crossing, pull)
+            fold.held.history(shots), *self._pulled(fold, crossing, pull)
         )
         return self._blended(fold, crossing, rows, np.full(len(rows), pull.blend), shots)
 
@@ -383,7 +376,7 @@ class Bench:
         weights: Doubles,
         shots: int,
     ) -> People:
-        trained, history = fold.target(crossing.target), fold.history(shots)
+        trained, history = fold.target(crossing.target), fold.held.history(shots)
         transfer = trained.solve(history, *self._pulled(fold, crossing, pull))
         null = trained.solve(history, *trained.null(arm))
         rows = mixed(transfer, null, weights)
@@ -406,7 +399,7 @@ class Bench:
     ) -> Doubles:
         if not shots:
             return np.zeros(len(fold.held))
-        trained, history = fold.target(crossing.target), fold.history(shots)
+        trained, history = fold.target(crossing.target), fold.held.history(shots)
         transfer = trained.foretold(history, *self._pulled(fold, crossing, pull))
         return transfer - trained.foretold(history, *trained.null(arm))
 
@@ -432,7 +425,7 @@ class Bench:
                 fold, lambda block: np.tile(row, (block.stop - block.start, 1)), shots
             )
         trained = fold.target(target)
-        rows = trained.solve(fold.history(shots), *trained.null(arm))
+        rows = trained.solve(fold.held.history(shots), *trained.null(arm))
         columns = trained.model.item_factors
         return self._ranked(fold, lambda block: rows[block] @ columns.T, shots)
 

@@ -31,6 +31,7 @@ from coldstart.search import (
     usable_shots,
 )
 from coldstart.strength import Strength
+from coldstart.threads import one_blas_thread
 from coldstart.transfer import Space, candidates, source_space
 from coldstart.trials import Bench, Fold
 
@@ -206,8 +207,9 @@ def find(
         blend = source.matrix is not None and _crossable(source, anchors)
         plan = _plan(auto, models, bench, given, blend=blend)
         everybody = np.ones(len(bench.groups), bool)
-        choice = choose(bench, plan, everybody)
-        outer = outer_quality(bench, plan)
+        with one_blas_thread():  # set once: a search makes thousands of small calls
+            choice = choose(bench, plan, everybody)
+            outer = outer_quality(bench, plan)
     return Found(bench, plan, choice, outer)
 
 
