@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from coldstart.adapters import AutoAdapter
 from coldstart.adapters.base import Adapter
+from coldstart.als import PriorALS
 from coldstart.anchors import Anchors
 from coldstart.evidence import SoftGate
+from coldstart.gate import Decision, decide
 from coldstart.popularity import counts
 from coldstart.prior import Prior
+from coldstart.request import Request
 from coldstart.serving import Belief, Extras
-from coldstart.strength import Fallback, Strength
+from coldstart.strength import Fallback, NullArm, Strength
 from coldstart.transfer import Space, map_rows, predict
+from coldstart.tuning import Found
 from coldstart.vocabulary import Vocabulary
 
-__all__ = ["Plan", "as_given", "extras_of"]
+__all__ = ["Plan", "as_given", "decided", "extras_of"]
 
 Doubles = NDArray[np.float64]
 
@@ -37,6 +43,42 @@ class Plan:
     unknown: Fallback
     soft: SoftGate | None = None
 
+    @classmethod
+    def of(
+        cls,
+        request: Request,
+        models: Sequence[PriorALS],
+        found: Found | None,
+        decision: Decision | None,
+    ) -> Plan:
+        """From what was asked for, what held-out people chose and what the gate decided."""
+        if found is None:
+            return cls._untested(request)
+        opened = decision.open if decision else (True,) * len(found.choice.pulls)
+        target = found.choice.crossing.target if any(opened) else found.null().target
+        ridge = models[target].regularization
+        strength = found.choice.strength(ridge)
+        if isinstance(request.strength, Strength):
+            strength, opened = as_given(request.strength, strength, opened)
+        return cls(
+            target,
+            strength,
+            opened,
+            found.null(target).fallback(ridge),
+            found.null(target, popular=False).fallback(ridge),
+            found.soft if any(opened) else None,
+        )
+
+    @classmethod
+    def _untested(cls, request: Request) -> Plan:
+        """Where nobody could be asked: closed, unless there is no gate."""
+        ridge = float(request.model.regularization)
+        plain = Fallback((0,), (NullArm("mean", "all", 1.0, ridge),))
+        strength = request.fixed or Strength(regularization=1.0)
+        if not isinstance(request.strength, Strength):
+            strength = replace(strength, regularization=strength.regularization * ridge)
+        return cls(0, strength, (not request.gate,) * len(strength.shots), plain, plain)
+
     def belief(
         self, adapter: Adapter, ids: Vocabulary, origin: Space, mean: Doubles, nulls: Prior
     ) -> Belief:
@@ -52,6 +94,28 @@ class Plan:
         prior = said.pad(len(said) + 1, mean).take(place)
         pull = self.strength, self.open, self.fallback, self.unknown, self.soft
         return Belief(prior, mapped, nulls, *pull)
+
+
+def decided(found: Found, adapter: Adapter | None) -> Decision:
+    """The verdict of the gate on what held-out people found, `adapter` being that of the caller."""
+    outer, chosen = found.outer, "auto"
+    quality = outer.quality
+    if adapter is not None and not isinstance(adapter, AutoAdapter):
+        # one family: it, and before it was tuned
+        chosen = type(adapter).__name__
+        quality = {
+            chosen if name == "auto" else f"{name}, two tempers": people
+            for name, people in quality.items()
+        }
+    return decide(
+        quality,
+        outer.baseline,
+        chosen=chosen,
+        shots=tuple(found.choice.pulls),
+        baseline_names=outer.baseline_names,
+        metric=found.metric,
+        rng=0,
+    )
 
 
 def as_given(

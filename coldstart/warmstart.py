@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from numbers import Integral, Real
 from os import PathLike
 from typing import Any, Literal
 
@@ -12,24 +11,23 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from coldstart.adapters import AutoAdapter, RidgeAdapter
-from coldstart.adapters.base import Adapter, reads_features
+from coldstart.adapters.base import Adapter
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors, check_features, find_anchors
 from coldstart.artefact import read_artefact, write_artefact
-from coldstart.errors import DataError
 from coldstart.factors import Factors
 from coldstart.features import Features
-from coldstart.gate import Decision, decide
+from coldstart.gate import Decision
 from coldstart.interactions import Interactions
-from coldstart.plan import Plan, as_given, extras_of
+from coldstart.plan import Plan, decided, extras_of
 from coldstart.prior import Prior
 from coldstart.refine_choice import RefineChoice, choose_refinement, fit_recipe
 from coldstart.refine_serving import known_rows, null_arm
 from coldstart.refine_serving import null_priors as refined_nulls
+from coldstart.request import Request, checked_gate
 from coldstart.saved import Fitted, adapter_from, adapter_to_json, damage_told
 from coldstart.serving import Belief, Missing, Served, Side, answer, solve_believed
-from coldstart.strength import Fallback, NullArm, Strength
+from coldstart.strength import Fallback, Strength
 from coldstart.transfer import Space, fit_adapter, null_priors, target_space
 from coldstart.transfer_report import Described, TransferReport
 from coldstart.tuning import Found, Models, find, models_of, untested
@@ -165,12 +163,12 @@ class WarmStart:
             When the adapter aligns catalogs without anchors, and these align no better than by
             chance or in more than one way.
         """
-        self._check(source, target, features)
+        self._request.check(source, target, features)
         if self.side == "items":
             source, target = source.T, target.T
         if features is not None:
             check_features(features, source.users, target, side=self.side)
-        wanted = self._wanted()
+        wanted = self._request.wanted
         rng = np.random.default_rng(self.rng)
         seeds = rng.integers(2**31, size=2)
         models = models_of(
@@ -187,8 +185,8 @@ class WarmStart:
         if self.refine:
             return self._fit_refined(models.targets[0], origin, target, anchors, rng)
         found = self._find(models, origin, target, anchors, rng)
-        decision = self._decide(found)
-        plan = self._plan(models, found, decision)
+        decision = decided(found, self.adapter) if self.gate and found else None
+        plan = Plan.of(self._request, models.targets, found, decision)
         if found is not None and found.choice.crossing.source:
             origin = models.sources[found.choice.crossing.source]()
         adapter = found.adapter if found else untested(wanted, origin)
@@ -260,7 +258,7 @@ class WarmStart:
         arrays, values = self._fitted.to_parts()
         values |= {
             "side": self.side,
-            "gate": _checked_gate(self.gate),
+            "gate": checked_gate(self.gate),
             "refine": int(self.refine),
             "adapter": adapter_to_json(self.adapter_),
             "report": self.report_.to_json(),
@@ -287,7 +285,7 @@ class WarmStart:
                 adapter,
                 side=values["side"],
                 strength=strength.temper[0] if refine else strength,
-                gate=_checked_gate(values["gate"]),
+                gate=checked_gate(values["gate"]),
                 refine=refine,
             )
             warm.adapter_ = adapter
@@ -315,77 +313,9 @@ class WarmStart:
         mapped, other = self.served_.mapped, self.served_.other
         return (mapped, other) if self.side == "users" else (other, mapped)
 
-    def _check(self, source: Any, target: Any, features: Any) -> None:
-        if not isinstance(source, Interactions | Factors):
-            raise TypeError(f"source must be Interactions or Factors, got {type(source).__name__}")
-        if not isinstance(target, Interactions):
-            raise TypeError(f"target must be Interactions, got {type(target).__name__}")
-        for name, catalog in (("source", source), ("target", target)):
-            if not len(catalog.users) or not len(catalog.items):
-                raise DataError(f"{name} is empty: it has no users or no items")
-        if not isinstance(self.model, PriorALS):
-            raise TypeError(f"model must be a PriorALS, got {type(self.model).__name__}")
-        given = self.adapter
-        if given is not None and (isinstance(given, type) or not isinstance(given, Adapter)):
-            raise TypeError(
-                f"adapter must be an object with fit and predict, got {given!r}: "
-                "pass one, for example RidgeAdapter()"
-            )
-        self._check_reader(features)
-        if self.side not in ("users", "items"):
-            raise ValueError(f'side must be "users" or "items", got {self.side!r}')
-        _checked_gate(self.gate)
-        strength: Any = self.strength
-        number = isinstance(strength, Real) and 0 <= float(strength) < np.inf
-        if not (number or isinstance(strength, Strength) or strength == "auto"):
-            raise ValueError(
-                f'strength must be "auto", a number from 0 on or a Strength, got {strength!r}'
-            )
-        self._check_refine()
-
-    def _check_refine(self) -> None:
-        """Whether what was given can be refined, where it is to be."""
-        refine: Any = self.refine
-        if not isinstance(refine, Integral) or isinstance(refine, bool) or refine < 0:
-            raise ValueError(f"refine must be a whole number of sweeps from 0 on, got {refine!r}")
-        if refine and self.gate == "soft":
-            raise ValueError(
-                f'refine={refine} takes one decision for the whole model, gate="soft" one for '
-                "each row: use gate=True, or refine=0"
-            )
-        if refine and not getattr(self._wanted(), "needs_anchors", True):
-            raise ValueError(
-                f"refine={refine} needs an adapter that learns from anchors, and "
-                f"{type(self.adapter).__name__} does not: pass one, for example RidgeAdapter(), or "
-                "use refine=0"
-            )
-        strength: Any = self.strength
-        number = isinstance(strength, Real) and float(strength) > 0
-        if refine and not (number or strength == "auto"):
-            raise ValueError(
-                f'with refine={refine}, strength must be "auto" or a number above 0, which pulls '
-                f"in every sweep, got {strength!r}"
-            )
-
-    def _check_reader(self, features: Any) -> None:
-        """See that features are some, and that the adapter reads them."""
-        if features is None:
-            return
-        if not isinstance(features, Features):
-            raise TypeError(
-                f"features must be Features, got {type(features).__name__}: "
-                "make them by Features.from_frame or Features.from_arrays"
-            )
-        if self.refine:
-            raise ValueError(
-                f"refine={self.refine} reads no features yet: use refine=0, or leave them out"
-            )
-        wanted = self._wanted()
-        if not (isinstance(wanted, AutoAdapter) or reads_features(wanted)):
-            raise ValueError(
-                f"{type(wanted).__name__} reads no features: pass ContentAdapter(), or leave the "
-                "adapter out"
-            )
+    @property
+    def _request(self) -> Request:
+        return Request(self.model, self.adapter, self.side, self.strength, self.gate, self.refine)
 
     def _seeded(self, model: Any, seed: int) -> Any:
         """An unfitted model with the same settings, and a seed where it had none; other models as
@@ -399,7 +329,7 @@ class WarmStart:
         return type(model)(**{**settings, "num_threads": self.num_threads or model.num_threads})
 
     def _anchors(self, origin: Space, target: Interactions) -> Anchors:
-        needed = getattr(self._wanted(), "needs_anchors", True)
+        needed = getattr(self._request.wanted, "needs_anchors", True)
         anchors = find_anchors(origin.ids, target.users, side=self.side, needed=needed)
         live = origin.active[anchors.source]
         return anchors.take(live & (np.diff(target.user_items.indptr)[anchors.target] > 0))
@@ -416,12 +346,12 @@ class WarmStart:
         if self.strength != "auto" and not self.gate:
             return None
         return find(
-            self._wanted(),
+            self._request.wanted,
             models,
             origin,
             target,
             anchors,
-            fixed=self._fixed(),
+            fixed=self._request.fixed,
             absolute=isinstance(self.strength, Strength),
             rng=rng,
             num_threads=self.num_threads,
@@ -440,9 +370,9 @@ class WarmStart:
         """Learn map, rows and the other side's factors together, and keep that or the best without
         a source.
         """
-        adapter, log = self._wanted(), target.user_items
+        adapter, log = self._request.wanted, target.user_items
         known = known_rows(origin, anchors)
-        fixed = self._fixed()
+        fixed = self._request.fixed
         choice = choose_refinement(
             model,
             log,
@@ -532,71 +462,6 @@ class WarmStart:
             trust=self._trust() if fitted.belief.soft else (),
         )
 
-    def _wanted(self) -> Adapter:
-        """The adapter of the caller, or the choice among all; one of them where it is fitted in
-        every sweep.
-        """
-        chosen = AutoAdapter() if self.adapter is None else self.adapter
-        if self.refine and isinstance(chosen, AutoAdapter) and chosen.adapters is None:
-            return RidgeAdapter()
-        return chosen
-
-    def _fixed(self) -> Strength | None:
-        """The strength the caller asked for; the ridge beside a number is a multiple of the
-        model's.
-        """
-        if isinstance(self.strength, str | Strength):
-            return None if isinstance(self.strength, str) else self.strength
-        return Strength(temper=(float(self.strength),), regularization=1.0)
-
-    def _decide(self, found: Found | None) -> Decision | None:
-        """The verdict of the gate, None where it is not asked."""
-        if not self.gate or found is None:
-            return None
-        outer, chosen = found.outer, "auto"
-        quality = outer.quality
-        given = self.adapter
-        if given is not None and not isinstance(given, AutoAdapter):
-            # one family: it, and before it was tuned
-            chosen = type(given).__name__
-            quality = {
-                chosen if name == "auto" else f"{name}, two tempers": people
-                for name, people in quality.items()
-            }
-        return decide(
-            quality,
-            outer.baseline,
-            chosen=chosen,
-            shots=tuple(found.choice.pulls),
-            baseline_names=outer.baseline_names,
-            metric=found.metric,
-            rng=0,
-        )
-
-    def _plan(self, models: Models, found: Found | None, decision: Decision | None) -> Plan:
-        """What serves whom."""
-        ridge = float(self.model.regularization)
-        plain = Fallback((0,), (NullArm("mean", "all", 1.0, ridge),))
-        if found is None:
-            strength = self._fixed() or Strength(regularization=1.0)
-            if not isinstance(self.strength, Strength):
-                strength = replace(strength, regularization=strength.regularization * ridge)
-            return Plan(0, strength, (not self.gate,) * len(strength.shots), plain, plain)
-        opened = decision.open if decision else (True,) * len(found.choice.pulls)
-        target = found.choice.crossing.target if any(opened) else found.null().target
-        ridge = models.targets[target].regularization
-        strength = found.choice.strength(ridge)
-        if isinstance(self.strength, Strength):
-            strength, opened = as_given(self.strength, strength, opened)
-        return Plan(
-            target,
-            strength,
-            opened,
-            found.null(target).fallback(ridge),
-            found.null(target, popular=False).fallback(ridge),
-            found.soft if any(opened) else None,
-        )
-
     def _keep(self, fitted: Fitted) -> None:
         self._fitted = fitted
         self.strength_ = fitted.belief.strength
@@ -627,11 +492,3 @@ class WarmStart:
         )
         prior = belief.pulled(everybody, np.diff(user_items.indptr))
         model.restore(rows, columns, prior, belief.strength.regularization)
-
-
-def _checked_gate(gate: Any) -> bool | Literal["soft"]:
-    if isinstance(gate, bool | np.bool_):
-        return bool(gate)
-    if not isinstance(gate, str) or gate != "soft":
-        raise ValueError(f'gate must be True, False or "soft", got {gate!r}')
-    return "soft"

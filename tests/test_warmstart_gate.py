@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from coldstart import search, tuning, warmstart
+from coldstart import plan, search, tuning
+from coldstart import request as requests
 from coldstart.adapters import AutoAdapter, MeanAdapter, RidgeAdapter
 from coldstart.als import PriorALS
 from coldstart.datasets import make_cross_domain
@@ -62,12 +63,12 @@ def deciding(opened):
     """The gate's own verdict but for where it is open."""
 
     def decide(*args, **settings):
-        return replace(warmstart_decide(*args, **settings), open=opened)
+        return replace(own_verdict(*args, **settings), open=opened)
 
     return decide
 
 
-warmstart_decide = warmstart.decide
+own_verdict = plan.decide
 
 
 def make_warm(side="users", **settings):
@@ -100,7 +101,7 @@ class Closed:
 
 def fit_closed(monkeypatch, logs, name, side, opened=(False, False, False), **settings):
     monkeypatch.setattr(search, "_null_arms", only(ARMS[name]))
-    monkeypatch.setattr(warmstart, "decide", deciding(opened))
+    monkeypatch.setattr(plan, "decide", deciding(opened))
     given = logs if side == "users" else tuple(log.T for log in logs)
     return Closed(make_warm(side, **settings).fit(*given), *logs, ARMS[name])
 
@@ -375,7 +376,7 @@ class TestTheGateItself:
     def test_a_strength_by_hand_keeps_its_entries_beside_those_that_were_tested(
         self, monkeypatch, logs
     ):
-        monkeypatch.setattr(warmstart, "decide", deciding((True, False, False)))
+        monkeypatch.setattr(plan, "decide", deciding((True, False, False)))
         given = Strength((0, 2, 9), (0.5, 1.0, 1.5), (1.0, 2.0, 3.0), 1.5)
         warm = make_warm(strength=given).fit(*logs)
         strength, opened = warm.strength_, warm.served_.mapped.belief.open
@@ -404,7 +405,7 @@ class TestTheGateItself:
     def test_a_strength_by_hand_keeps_its_ridge_with_another_target_model(self, monkeypatch, logs):
         """The second target model has four times the ridge."""
         monkeypatch.setattr(tuning, "TARGET_SETTINGS", ({"regularization": 4},))
-        monkeypatch.setattr(warmstart, "decide", deciding((True, True, True)))
+        monkeypatch.setattr(plan, "decide", deciding((True, True, True)))
         monkeypatch.setattr(search, "_first", lambda number, count: [count - 1])
         warm = make_warm(strength=Strength(regularization=3.0))
         warm.adapter.models = True
@@ -487,7 +488,7 @@ class TestSoft:
 
     def test_a_saved_one_answers_the_same(self, monkeypatch, logs, tmp_path):
         """With a row map, open everywhere, and weights that are far from 0 and 1."""
-        monkeypatch.setattr(warmstart, "decide", deciding((True, True, True)))
+        monkeypatch.setattr(plan, "decide", deciding((True, True, True)))
         monkeypatch.setattr(search, "fit_soft", lambda *arrays: SoftGate(0.5, 0.3))
         warm = make_warm(gate="soft").fit(*logs)
         warm.save(tmp_path)
@@ -508,7 +509,7 @@ class TestSoft:
     def test_history_that_is_stored_and_history_that_is_told_are_weighed_alike(
         self, monkeypatch, logs
     ):
-        monkeypatch.setattr(warmstart, "decide", deciding((True, True, True)))
+        monkeypatch.setattr(plan, "decide", deciding((True, True, True)))
         monkeypatch.setattr(search, "fit_soft", lambda *arrays: SoftGate(0.5, 0.3))
         warm = make_warm(gate="soft").fit(*logs)
         some = [key for key in logs[1].users if key in logs[0].users][:20]
@@ -575,7 +576,7 @@ class TestSoft:
 class TestDefaults:
     def test_an_adapter_is_not_needed(self, monkeypatch, logs):
         """All of them are chosen from; without any time, the first is taken."""
-        monkeypatch.setattr(warmstart, "AutoAdapter", lambda: AutoAdapter(budget=0.0))
+        monkeypatch.setattr(requests, "AutoAdapter", lambda: AutoAdapter(budget=0.0))
         warm = WarmStart(make_model(), rng=0, num_threads=1)
         keys = logs[0].users.ids[:5]
         assert np.isfinite(warm.fit(*logs).recommend(keys, N)[1]).all()

@@ -1,0 +1,133 @@
+"""What a caller of the front door asks for: whether it can be done, and what it leaves open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, Literal
+
+import numpy as np
+
+from coldstart.adapters import AutoAdapter, RidgeAdapter
+from coldstart.adapters.base import Adapter, reads_features
+from coldstart.als import PriorALS
+from coldstart.errors import DataError
+from coldstart.factors import Factors
+from coldstart.features import Features
+from coldstart.interactions import Interactions
+from coldstart.strength import Strength
+
+__all__ = ["Request", "checked_gate"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of `WarmStart` that say what is wanted, as they came."""
+
+    model: Any
+    adapter: Any
+    side: Any
+    strength: Any
+    gate: Any
+    refine: Any
+
+    @property
+    def wanted(self) -> Adapter:
+        """The adapter of the caller, or the choice among all; one of them where it is fitted in
+        every sweep.
+        """
+        chosen = AutoAdapter() if self.adapter is None else self.adapter
+        if self.refine and isinstance(chosen, AutoAdapter) and chosen.adapters is None:
+            return RidgeAdapter()
+        return chosen
+
+    @property
+    def fixed(self) -> Strength | None:
+        """The strength the caller asked for; the ridge beside a number is a multiple of the
+        model's.
+        """
+        if isinstance(self.strength, str | Strength):
+            return None if isinstance(self.strength, str) else self.strength
+        return Strength(temper=(float(self.strength),), regularization=1.0)
+
+    def check(self, source: Any, target: Any, features: Any) -> None:
+        """Raise what is wrong with the arguments, or with what they are to be fitted on."""
+        if not isinstance(source, Interactions | Factors):
+            raise TypeError(f"source must be Interactions or Factors, got {type(source).__name__}")
+        if not isinstance(target, Interactions):
+            raise TypeError(f"target must be Interactions, got {type(target).__name__}")
+        for name, catalog in (("source", source), ("target", target)):
+            if not len(catalog.users) or not len(catalog.items):
+                raise DataError(f"{name} is empty: it has no users or no items")
+        if not isinstance(self.model, PriorALS):
+            raise TypeError(f"model must be a PriorALS, got {type(self.model).__name__}")
+        given = self.adapter
+        if given is not None and (isinstance(given, type) or not isinstance(given, Adapter)):
+            raise TypeError(
+                f"adapter must be an object with fit and predict, got {given!r}: "
+                "pass one, for example RidgeAdapter()"
+            )
+        self._check_reader(features)
+        if self.side not in ("users", "items"):
+            raise ValueError(f'side must be "users" or "items", got {self.side!r}')
+        checked_gate(self.gate)
+        strength: Any = self.strength
+        number = isinstance(strength, Real) and 0 <= float(strength) < np.inf
+        if not (number or isinstance(strength, Strength) or strength == "auto"):
+            raise ValueError(
+                f'strength must be "auto", a number from 0 on or a Strength, got {strength!r}'
+            )
+        self._check_refine()
+
+    def _check_refine(self) -> None:
+        """Whether what was given can be refined, where it is to be."""
+        refine: Any = self.refine
+        if not isinstance(refine, Integral) or isinstance(refine, bool) or refine < 0:
+            raise ValueError(f"refine must be a whole number of sweeps from 0 on, got {refine!r}")
+        if refine and self.gate == "soft":
+            raise ValueError(
+                f'refine={refine} takes one decision for the whole model, gate="soft" one for '
+                "each row: use gate=True, or refine=0"
+            )
+        if refine and not getattr(self.wanted, "needs_anchors", True):
+            raise ValueError(
+                f"refine={refine} needs an adapter that learns from anchors, and "
+                f"{type(self.adapter).__name__} does not: pass one, for example RidgeAdapter(), or "
+                "use refine=0"
+            )
+        strength: Any = self.strength
+        number = isinstance(strength, Real) and float(strength) > 0
+        if refine and not (number or strength == "auto"):
+            raise ValueError(
+                f'with refine={refine}, strength must be "auto" or a number above 0, which pulls '
+                f"in every sweep, got {strength!r}"
+            )
+
+    def _check_reader(self, features: Any) -> None:
+        """See that features are some, and that the adapter reads them."""
+        if features is None:
+            return
+        if not isinstance(features, Features):
+            raise TypeError(
+                f"features must be Features, got {type(features).__name__}: "
+                "make them by Features.from_frame or Features.from_arrays"
+            )
+        if self.refine:
+            raise ValueError(
+                f"refine={self.refine} reads no features yet: use refine=0, or leave them out"
+            )
+        wanted = self.wanted
+        if not (isinstance(wanted, AutoAdapter) or reads_features(wanted)):
+            raise ValueError(
+                f"{type(wanted).__name__} reads no features: pass ContentAdapter(), or leave the "
+                "adapter out"
+            )
+
+
+def checked_gate(gate: Any) -> bool | Literal["soft"]:
+    """The gate as it came, or an error."""
+    if isinstance(gate, bool | np.bool_):
+        return bool(gate)
+    if not isinstance(gate, str) or gate != "soft":
+        raise ValueError(f'gate must be True, False or "soft", got {gate!r}')
+    return "soft"
