@@ -3,8 +3,9 @@
     python benchmarks/launch.py --data ../shared/data
 
 writes `benchmarks/results/launch.json`, run by run. A fifth of all target interactions, drawn at
-random, is the truth; of the rest a share is there to train on. Everybody with truth is tested, who
-has no row too: the full catalog without what the person has is ranked, NDCG@10. On the items' side
+random, is the truth; of the rest a share is there to train on. With `--truth rest` everything that
+is not there is the truth, as in the outside figures. Everybody with truth is tested, who has no row
+too: the full catalog without what the person has is ranked, NDCG@10. On the items' side
 (xmrec) rows are items, and the people are ranked for them.
 
 Arms: `popularity`, `plain` (ALS) and `mean-prior`, tuned without the source; `refined`, tuned as
@@ -19,6 +20,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,25 +50,48 @@ SWEEPS = 3
 BASELINES = ("popularity", "plain", "mean-prior")
 
 
+@dataclass(frozen=True)
+class Launch:
+    """What is there of a target catalog, and what is the truth: a "fifth", or the "rest"."""
+
+    pair: str
+    share: float
+    truth: str
+    seed: int
+
+    def split(
+        self, matrix: sp.csr_matrix, rng: np.random.Generator
+    ) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+        """What is there to train on, and the truth."""
+        if self.truth == "rest":
+            there = rng.random(matrix.nnz) < self.share
+            return _part(matrix, there), _part(matrix, ~there)
+        truth = rng.random(matrix.nnz) < TRUTH
+        there = ~truth & (rng.random(matrix.nnz) < self.share)
+        return _part(matrix, there), _part(matrix, truth)
+
+
 def main() -> None:
     """Run what is missing and write the file after every run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--pairs", nargs="*", default=list(LAUNCHES), choices=list(LAUNCHES))
     parser.add_argument("--shares", nargs="*", type=float, default=list(SHARES))
+    parser.add_argument("--truth", choices=["fifth", "rest"], default="fifth")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    study = {**provenance(), "sweeps": SWEEPS, "truth": TRUTH, "runs": []}
+    study = {**provenance(), "sweeps": SWEEPS, "runs": []}
     if options.out.exists():
         study["runs"] = json.loads(options.out.read_text())["runs"]
-    done = {(run["pair"], run["share"], run["seed"]) for run in study["runs"]}
+    done = {(run["pair"], run["share"], run["truth"], run["seed"]) for run in study["runs"]}
     for seed in options.seeds:
         for share in options.shares:
             for pair in options.pairs:
-                if (pair, share, seed) not in done:
-                    study["runs"].append(_run(options.data, pair, share, seed, options.threads))
+                launch = Launch(pair, share, options.truth, seed)
+                if astuple(launch) not in done:
+                    study["runs"].append(_run(options.data, launch, options.threads))
                     options.out.write_text(_lines(study))
 
 
@@ -76,15 +101,15 @@ def _lines(study: dict[str, Any]) -> str:
     return head + "[\n" + ",\n".join(map(json.dumps, study["runs"])) + "\n]}\n"
 
 
-def _run(data: Path, pair: str, share: float, seed: int, threads: int) -> dict[str, Any]:
-    name, source_name, target_name, side, factors = LAUNCHES[pair]
+def _run(data: Path, launch: Launch, threads: int) -> dict[str, Any]:
+    name, source_name, target_name, side, factors = LAUNCHES[launch.pair]
     file = data / name / "interactions.csv.gz"
     source, target = (read_interactions(f"{file}#{d}") for d in (source_name, target_name))
     if side == "items":
         source, target = source.T, target.T
-    rng = np.random.default_rng(seed)
-    train, truth = _split(target.user_items, share, rng)
-    model = PriorALS(factors, rng=seed, num_threads=threads)
+    rng = np.random.default_rng(launch.seed)
+    train, truth = launch.split(target.user_items, rng)
+    model = PriorALS(factors, rng=launch.seed, num_threads=threads)
     began = time.perf_counter()
     rows = source.users.rows(target.users.ids, missing="mask")
     known = np.flatnonzero(rows >= 0)
@@ -96,28 +121,17 @@ def _run(data: Path, pair: str, share: float, seed: int, threads: int) -> dict[s
     chosen = time.perf_counter()
     people = _arms(model, train, truth, known_rows, choice)
     result = {
-        "pair": pair,
-        "share": share,
-        "seed": seed,
+        **asdict(launch),
         "interactions": int(train.nnz),
         "people": len(people["plain"]),
         "without a row": int((np.diff(train.indptr)[np.diff(truth.indptr) > 0] == 0).sum()),
         "ndcg": {arm: round(100 * float(values.mean()), 3) for arm, values in people.items()},
-        **_compared(people, seed),
+        **_compared(people, launch.seed),
         "decision": str(choice),
         "seconds": {"source": round(mapped - began, 1), "choice": round(chosen - mapped, 1)},
     }
     print(json.dumps(result, indent=1), file=sys.stderr, flush=True)
     return result
-
-
-def _split(
-    matrix: sp.csr_matrix, share: float, rng: np.random.Generator
-) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """What is there to train on, and the truth."""
-    truth = rng.random(matrix.nnz) < TRUTH
-    there = ~truth & (rng.random(matrix.nnz) < share)
-    return _part(matrix, there), _part(matrix, truth)
 
 
 def _part(matrix: sp.csr_matrix, mask: NDArray[np.bool_]) -> sp.csr_matrix:
