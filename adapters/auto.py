@@ -36,8 +36,8 @@ class AutoAdapter:
 
     Inside `WarmStart` held-out people choose, by the quality of their ranked lists: the adapter and
     its settings, means of two adapters, the source and the target model (confidence, ridge and
-    width), how strongly to pull, and a blend with the row map; as many trials go to the arms that
-    know no source. With features `ContentAdapter` is tried too, unless `adapters` have one that
+    width), how strongly to pull, and a blend with the row map; the arms that know no
+    source are tuned as hard. With features `ContentAdapter` is tried too, unless `adapters` have one that
     reads them. Fitted alone it has embeddings only, and takes the adapter with the least
     cross-validated squared error of scores (the metric Y'Y), each fold of anchors predicted
     without itself.
@@ -47,7 +47,8 @@ class AutoAdapter:
     adapters : sequence of Adapter, optional
         What to choose from, every setting decided; the first is the one to beat.
     trials : int, default 64
-        Most ways to cross that are compared, and most for the arms without a source.
+        Most ways to cross that are compared. Arms without a source are all compared, with every
+        target model that the source was tried with.
     budget : float or None, default 240.0
         Seconds after which nothing new is tried. Where it cuts the search short, the result depends
         on the speed of the machine; None is no limit.

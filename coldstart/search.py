@@ -173,17 +173,10 @@ def choose_null(
     """The arms without a source that are best for some of the people, all with one target model
     (the one of that number, where it is given); `popular` lists among them or not.
 
-    No more than `plan.trials` pairs of an arm and a target model are compared. When it is late the
-    default model is searched nevertheless: a source must not win for want of a rival.
+    All arms are compared with the default target model, however little may be tried, and those that
+    are best there with every other one that a crossing was measured with: a source must not win for
+    want of a rival.
     """
-    tried: set[tuple[NullArm, int]] = set()
-
-    def afford(number: int, *arms: NullArm) -> bool:
-        new = {(arm, 0 if arm.kind == "popularity" else number) for arm in arms} - tried
-        if tried and len(tried) + len(new) > plan.trials:
-            return False
-        tried.update(new)
-        return True
 
     def quality(arm: NullArm, number: int, k: int) -> People:
         return bench.null_quality(arm, number, k)[people]
@@ -196,20 +189,16 @@ def choose_null(
     def best(number: int) -> dict[int, NullArm]:
         found = {}
         for k in plan.shots:
-            first, *others = _null_arms(k, popular)
-            options = [arm for arm in (first, *others) if afford(number, arm)] or [first]
-            home = quality(first, number, k)
+            options = _null_arms(k, popular)
+            home = quality(options[0], number, k)
             worths = {arm: cautious(quality(arm, number, k), home) for arm in options}
             found[k] = max(worths, key=worths.__getitem__)
         return found
 
     arms = best(target or 0)
     if target is None:
-        affordable = [0]
-        for number in range(1, plan.targets):
-            if not bench.late and afford(number, *arms.values()):
-                affordable.append(number)
-        target = max(affordable, key=lambda number: total(number, arms))
+        others = [number for number in range(1, plan.targets) if bench.has_tried(number)]
+        target = max([0, *others], key=lambda number: total(number, arms))
         if target:
             arms = best(target)
     return NullChoice(target, arms)

@@ -306,6 +306,10 @@ class Bench:
         """Whether anything of a crossing has been measured."""
         return crossing in self._seen
 
+    def has_tried(self, target: int) -> bool:
+        """Whether any crossing into the target model of that number has been measured."""
+        return any(crossing.target == target for crossing in self._seen)
+
     def truth(self, shots: int) -> NDArray[np.bool_]:
         """Who (n_people,) has something left to find."""
         return np.concatenate([np.diff(fold.held.truth(shots).indptr) > 0 for fold in self.folds])
