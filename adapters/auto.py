@@ -36,8 +36,8 @@ class AutoAdapter:
 
     Inside `WarmStart` held-out people choose, by the quality of their ranked lists: the adapter and
     its settings, means of two adapters, the source and the target model (confidence, ridge and
-    width), how strongly to pull, and a blend with the row map; the arms that know no
-    source are tuned as hard. With features `ContentAdapter` is tried too, unless `adapters` have one that
+    width), how strongly to pull, and a blend with the row map; the arms that know no source are
+    tuned as hard. With features `ContentAdapter` is tried too, unless `adapters` have one that
     reads them. Fitted alone it has embeddings only, and takes the adapter with the least
     cross-validated squared error of scores (the metric Y'Y), each fold of anchors predicted
     without itself.
