@@ -114,13 +114,8 @@ class NullChoice:
 
     def fallback(self, regularization: float) -> Fallback:
         """The arms, the target model's ridge being that."""
-        return Fallback(
-            tuple(self.arms),
-            tuple(
-                NullArm(arm.kind, arm.whose, arm.temper, arm.regularization * regularization)
-                for arm in self.arms.values()
-            ),
-        )
+        arms = tuple(arm.times(regularization) for arm in self.arms.values())
+        return Fallback(tuple(self.arms), arms)
 
 
 def choose(bench: Bench, plan: Plan, people: Mask) -> Choice:
@@ -244,6 +239,7 @@ class Outer:
     baseline : array (n_shots, n_people)
         Of the best arm without a source.
     baseline_names : tuple of str, for each number of shots
+        Of the arm that most folds have there, its ridge as it is and not as a multiple.
     """
 
     quality: dict[str, NDArray[np.float64]]
@@ -279,7 +275,7 @@ def outer_quality(bench: Bench, plan: Plan, tick: Callable[[], object] = lambda:
         for place, k in enumerate(plan.shots):
             arm = null.arms[k]
             baseline[place, inside] = bench.null_quality(arm, null.target, k)[inside]
-            named[place].append(str(arm))
+            named[place].append(bench.null_name(arm, null.target))
     names = tuple(max(sorted(set(row)), key=row.count) for row in named)
     return Outer(quality, baseline, names)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from operator import index
 from typing import Any
 
@@ -114,6 +114,10 @@ class NullArm:
     def __post_init__(self) -> None:
         if self.kind not in ("popularity", "mean", "plain") or self.whose not in ("all", "anchors"):
             raise ValueError(f"no such arm without a source: {self.kind!r} of {self.whose!r}")
+
+    def times(self, ridge: float) -> NullArm:
+        """The same, its ridge being meant as a multiple of that one."""
+        return replace(self, regularization=self.regularization * ridge)
 
     def __str__(self) -> str:
         if self.kind == "popularity":

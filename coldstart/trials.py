@@ -175,6 +175,10 @@ class Fold:
         self._priors: dict[Crossing, Prior] = {}
         self._added: _Added | None = None
 
+    def ridge(self, number: int) -> float:
+        """That of the target model of that number."""
+        return float(self._models[number].regularization)
+
     def target(self, number: int) -> Trained:
         """The target model of that number, fitted when it is first asked for."""
         if number not in self._trained:
@@ -335,6 +339,10 @@ class Bench:
                 [self._without(fold, arm, target, shots) for fold in self.folds]
             )
         return self._known[key]
+
+    def null_name(self, arm: NullArm, target: int) -> str:
+        """An arm without a source in words, its ridge as it is with that target model."""
+        return str(arm.times(self.folds[0].ridge(target)))
 
     def delta(self, crossing: Crossing, pull: Pull, arm: NullArm, shots: int) -> Doubles:
         """How much better (n_people,) the transfer foretold what people are given back than the

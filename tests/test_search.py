@@ -66,6 +66,9 @@ class MadeUp:
     def has_tried(self, target):
         return any(key[0].target == target for key in self.asked)
 
+    def null_name(self, arm, target):
+        return f"{arm}, target model {target}"
+
     def truth(self, shots):
         return np.arange(N_PEOPLE) < N_PEOPLE / (1 + shots)
 
@@ -378,7 +381,14 @@ class TestOuter:
         best = NullArm("mean", "anchors", NULL_TEMPERS[1], 1.0)
         bench = MadeUp(null=lambda arm, target, k: 0.5 + 0.1 * (arm == best))
         outer = outer_quality(bench, plan(shots=(0, 2)))
-        assert outer.baseline_names[1] == str(best)
+        assert outer.baseline_names[1] == bench.null_name(best, 0)
+
+    def test_arms_of_two_target_models_are_told_apart(self):
+        """Three of four folds take the second one."""
+        best = NullArm("mean", "anchors", NULL_TEMPERS[1], 1.0)
+        bench = MadeUp(null=lambda arm, target, k: 0.5 + 0.1 * (arm == best) + 0.1 * target)
+        outer = outer_quality(bench, plan(shots=(0, 2), targets=2))
+        assert outer.baseline_names[1] == bench.null_name(best, 1)
 
     def test_progress_is_told_fold_by_fold(self):
         ticks = []
