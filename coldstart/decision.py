@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Decision", "Difference"]
+__all__ = ["Decision", "Difference", "listed", "told"]
 
 LEAST_PEOPLE = 10  # with anything left to find, and whose quality differs, below which: closed
 POWER = 0.8  # with which the detectable gain would have opened the gate
@@ -19,12 +19,17 @@ SAME_PEOPLE = 60  # without any difference: at most 5% of all people gain (rule 
 
 DISSIMILAR = "dissimilar domains"
 METHOD = "the method"
+LATE = "no gain shown without interactions"
+ONE_FAMILY = "undetermined: one family of adapters"
 UNDETERMINED = "undetermined: too few people"
 
 _REASONS = {
-    DISSIMILAR: "no candidate gains, and none can be as much as "
+    DISSIMILAR: "several families of adapters were tried, none gains, and none can be as much as "
     f"{WORTHWHILE:.0%} better than the best arm without a source",
-    METHOD: "some candidate gains where the gate is closed, so something can be transferred",
+    METHOD: "so something can be transferred",
+    LATE: "and the gate is closed because 0 shots, which are tested first, failed",
+    ONE_FAMILY: f"with it nothing is gained, and {WORTHWHILE:.0%} more than the best arm without a "
+    "source is excluded, but others were not tried",
     UNDETERMINED: "a gain worth having is neither shown nor excluded",
 }
 
@@ -131,8 +136,10 @@ class Decision:
     candidates : dict of str to tuple of Difference
         Of every candidate; all their limits hold at once, so they are wider.
     cause : str or None
-        Of a gate that is closed everywhere: "dissimilar domains", "the method" or "undetermined:
-        too few people".
+        Of a gate that is closed everywhere: "dissimilar domains", where several families of
+        adapters were tried; "the method", where another candidate gains without interactions; "no
+        gain shown without interactions", where some candidate gains with more; "undetermined: one
+        family of adapters" or "undetermined: too few people".
     """
 
     chosen: str
@@ -147,6 +154,13 @@ class Decision:
     def bucket(self, counts: ArrayLike) -> NDArray[np.intp]:
         """Number of the bucket (n,) of rows with `counts` (n,) interactions."""
         return np.searchsorted(self.shots, np.asarray(counts), side="right") - 1
+
+    @property
+    def reason(self) -> str:
+        """What the cause was told from; empty where there is none."""
+        if self.cause in (METHOD, LATE):
+            return f"{_gaining(self.candidates)}, {_REASONS[self.cause]}"
+        return _REASONS[self.cause] if self.cause else ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, which `from_json` reads."""
@@ -174,10 +188,10 @@ class Decision:
         return cls(**{**values, **parts})
 
     def __str__(self) -> str:
-        tested = [f"{self.metric} of {self.chosen} {bucket}." for bucket in self.buckets]
+        tested = [f"{self.metric} of {self.chosen} {line}." for line in told(self.buckets)]
         lines = [f"Gate {self._state()}, at a level of {self.level:g}.", *tested]
         if self.cause:
-            lines.append(f"Cause: {self.cause} ({_REASONS[self.cause]}).")
+            lines.append(f"Cause: {self.cause} ({self.reason}).")
         return "\n".join(lines)
 
     def _state(self) -> str:
@@ -186,4 +200,27 @@ class Decision:
         if not any(self.open):
             return "closed"
         first = self.shots[self.open.index(False)]
-        return f"open for fewer than {first} interactions, closed from there on"
+        few = "without" if first == 1 else f"for fewer than {first}"
+        return f"open {few} interactions, closed from {first} on"
+
+
+def told(buckets: Sequence[Difference]) -> list[str]:
+    """What a gate read, in words, and why it is closed where `low` alone would open it."""
+    failed = next((bucket.shots for bucket in buckets if not bucket.low > 0), math.inf)
+    order = f"; closed because {failed} shots failed, and numbers of shots are tested in order"
+    return [
+        f"{bucket}{order}" if bucket.low > 0 and bucket.shots > failed else str(bucket)
+        for bucket in buckets
+    ]
+
+
+def _gaining(candidates: Mapping[str, tuple[Difference, ...]]) -> str:
+    """Who gains, and at which numbers of shots."""
+    shots = {name: [d.shots for d in row if d.low > 0] for name, row in candidates.items()}
+    return "; ".join(f"{name} gains at {listed(at)} shots" for name, at in shots.items() if at)
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """Numbers (one at least) in words: "0, 1 and 5"."""
+    *others, last = map(str, numbers)
+    return f"{', '.join(others)} and {last}" if others else last

@@ -16,8 +16,10 @@ from scipy.special import ndtri, stdtrit
 
 from coldstart.decision import (
     DISSIMILAR,
+    LATE,
     LEAST_PEOPLE,
     METHOD,
+    ONE_FAMILY,
     POWER,
     UNDETERMINED,
     Decision,
@@ -40,6 +42,7 @@ def decide(
     chosen: str,
     shots: tuple[int, ...],
     baseline_names: Sequence[str],
+    families: int | None = None,
     metric: str = "ndcg@10",
     level: float = 0.05,
     resamples: int = 2000,
@@ -81,6 +84,9 @@ def decide(
     shots : tuple of int
         Ascending, the first 0.
     baseline_names : sequence of str, one per number of shots
+    families : int, optional
+        Of adapters that the candidates come from, as many as candidates by default. Domains are
+        named as the cause of a closed gate only where there are several.
     metric : str
         For the report.
     level : float
@@ -128,15 +134,18 @@ def decide(
         open=opened,
         buckets=buckets,
         candidates=tables,
-        cause=None if any(opened) else _cause(tables),
+        cause=None if any(opened) else _cause(tables, families or len(tables)),
     )
 
 
-def _cause(candidates: Mapping[str, tuple[Difference, ...]]) -> str:
+def _cause(candidates: Mapping[str, tuple[Difference, ...]], families: int) -> str:
     every = [difference for row in candidates.values() for difference in row]
-    if any(difference.low > 0 for difference in every):
-        return METHOD
-    return DISSIMILAR if all(d.excludes_gain for d in every) else UNDETERMINED
+    gaining = [difference.shots for difference in every if difference.low > 0]
+    if gaining:
+        return LATE if min(gaining) else METHOD
+    if not all(difference.excludes_gain for difference in every):
+        return UNDETERMINED
+    return DISSIMILAR if families > 1 else ONE_FAMILY
 
 
 @dataclass(frozen=True, eq=False)

@@ -99,12 +99,12 @@ class Plan:
 def decided(found: Found, adapter: Adapter | None) -> Decision:
     """The verdict of the gate on what held-out people found, `adapter` being that of the caller."""
     outer, chosen = found.outer, "auto"
-    quality = outer.quality
+    quality, families = outer.quality, len(outer.quality) - 1  # the choice among them is none
     if adapter is not None and not isinstance(adapter, AutoAdapter):
         # one family: it, and before it was tuned
         chosen = type(adapter).__name__
         quality = {
-            chosen if name == "auto" else f"{name}, two tempers": people
+            chosen if name == "auto" else f"{name} at two tempers": people
             for name, people in quality.items()
         }
     return decide(
@@ -113,6 +113,7 @@ def decided(found: Found, adapter: Adapter | None) -> Decision:
         chosen=chosen,
         shots=tuple(found.choice.pulls),
         baseline_names=outer.baseline_names,
+        families=families,
         metric=found.metric,
         rng=0,
     )

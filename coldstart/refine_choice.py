@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy.special import ndtri
 from tqdm.auto import tqdm
 
 from coldstart.adapters.base import Adapter
 from coldstart.adapters.baselines import MeanAdapter
 from coldstart.als import PriorALS
+from coldstart.decision import POWER
 from coldstart.refine import KnownRows, Refined, refine
 from coldstart.refine_trials import People, Recipe, RefineTrials, hidden_in_turn, plain_model
 from coldstart.statistics import bootstrap_interval
@@ -43,7 +45,7 @@ class RefineChoice:
         Mean of refined minus null and its 90% interval, paired over people. Each half of the people
         is measured with the recipes that the other half chose; means over ten ways to halve them.
     detectable : float
-        The smallest gain that would have been kept, about: half the width of the interval.
+        The true gain for which `low` is above zero with a probability of 80%, about.
     people : int
     trials : int
         Recipes tried with the source; without it no fewer were.
@@ -77,12 +79,17 @@ class RefineChoice:
         return cls(**{**values, **{name: Recipe(**values[name]) for name in names}})
 
     def __str__(self) -> str:
-        verb, other = ("keeps", self.null) if self.keep else ("leaves", self.refined)
+        return f"{'keeps' if self.keep else 'drops'} the refined model: {self.grounds}"
+
+    @property
+    def grounds(self) -> str:
+        """What the choice was made on, in words."""
+        other = self.null if self.keep else self.refined
         return (
-            f"{verb} the refined model: {self.recipe.name} against {other.name}, "
+            f"{self.recipe.name} against {other.name}, "
             f"refined minus the best without a source {100 * self.gain:+.2f} "
             f"({100 * self.low:+.2f} .. {100 * self.high:+.2f}) points of NDCG@10 on {self.people} "
-            f"people; a gain of {100 * self.detectable:.2f} could have been seen"
+            f"people; a gain of {100 * self.detectable:.2f} is found with {POWER:.0%} probability"
         )
 
 
@@ -152,7 +159,7 @@ def choose_refinement(
         gain=gain,
         low=low,
         high=high,
-        detectable=(high - low) / 2,
+        detectable=_detectable(low, high),
         people=people,
         trials=len(refined),
     )
@@ -196,6 +203,11 @@ def _best(found: dict[Recipe, People], people: NDArray[np.int64] | slice = slice
         return means[recipe] + sum(path) / len(path)
 
     return max(means, key=worth)
+
+
+def _detectable(low: float, high: float) -> float:
+    """The true gain that is found with the power of the gate, by limits so far apart."""
+    return (high - low) / 2 * float(1 + ndtri(POWER) / ndtri(1 - LEVEL))
 
 
 def _mean(people: People) -> float:

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from coldstart.adapters.feature_map import rows_told
 from coldstart.anchors import Anchors
+from coldstart.decision import Decision, listed
 from coldstart.evidence import SoftGate
-from coldstart.gate import Decision
 from coldstart.refine_choice import RefineChoice
 from coldstart.statistics import bootstrap_interval
 from coldstart.strength import Fallback, Strength
@@ -78,7 +78,8 @@ class TransferReport:
     """Attributes are plain values; ``print`` it for sentences.
 
     With a soft gate that is open somewhere, `soft` is how rows are weighed, and `trust` the mean
-    weight of the source over the `trusted` rows that have interactions and follow it.
+    weight of the source over the `trusted` rows that have interactions and follow it. `followed`
+    says whether any row may follow it.
     """
 
     side: str
@@ -99,6 +100,7 @@ class TransferReport:
     soft: SoftGate | None = None
     trust: float | None = None
     trusted: int = 0
+    followed: bool = True
 
     @classmethod
     def of(
@@ -116,6 +118,7 @@ class TransferReport:
         gated: bool,
         gate: Decision | None,
         fallback: Fallback,
+        followed: bool = True,
         refined: RefineChoice | None = None,
         features: Described | None = None,
         soft: SoftGate | None = None,
@@ -172,6 +175,7 @@ class TransferReport:
             soft=soft,
             trust=float(weights.mean()) if len(weights) else None,
             trusted=len(weights),
+            followed=followed,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -202,25 +206,54 @@ class TransferReport:
             f"({self.source_width} factors) into a target of {self.target_rows} {self.side} "
             f"({self.target_width} factors), learned from {self.anchors} anchors.",
             *([] if self.features is None else [str(self.features)]),
-            f"Adapter: {self.adapter}; ridge around zero {self.strength.regularization:g}.",
-            *_pulls(self.strength),
+            *self._pulled(),
         ]
         if self.refined is not None:
-            lines.append(f"Refinement {self.refined}.")
+            lines.append(self._refinement(self.refined))
         if self.gate is None:
             lines += [f"{gain} {self.side}." for gain in self.gains]
         else:  # its table has the same differences
-            lines += [
-                str(self.gate),
-                *(
-                    f"Closed from {k} interactions on: {arm}."
-                    for k, arm in zip(self.fallback.shots, self.fallback.arms, strict=True)
-                    if not self.gate.open[self.gate.bucket(k)]
-                ),
-            ]
+            lines += [str(self.gate), *self._closed(self.gate)]
         if self.soft is not None:
             lines.append(self._weighed(self.soft))
         return "\n".join([*lines, *(f"Warning: {warning}." for warning in self.warnings)])
+
+    def _pulled(self) -> list[str]:
+        """By what rows were moved, and how strongly, and whether that serves.
+
+        The strength beside a refined model that was dropped is of two models, and not told.
+        """
+        dropped = self.refined is not None and not self.followed
+        ridge = f"; ridge around zero {self.strength.regularization:g}"
+        lines = [f"Adapter: {self.adapter}{'' if dropped else ridge}."]
+        if not dropped:
+            lines += _pulls(self.strength)
+        if not self.followed:
+            why = "the refined model is dropped" if dropped else "the gate is closed throughout"
+            lines.append(f"None of this serves, because {why}.")
+        return lines
+
+    def _refinement(self, choice: RefineChoice) -> str:
+        if self.followed and not choice.keep:
+            return f"Refinement would drop the refined model: {choice.grounds}."
+        return f"Refinement {choice}."
+
+    def _closed(self, gate: Decision) -> list[str]:
+        """What serves where the gate is closed, and whether something else was tested there."""
+        serving = {
+            k: str(arm)
+            for k, arm in zip(self.fallback.shots, self.fallback.arms, strict=True)
+            if not gate.open[gate.bucket(k)]
+        }
+        lines = [f"Closed from {k} interactions on: {arm}." for k, arm in serving.items()]
+        tested = {k: gate.buckets[gate.bucket(k)].baseline_name for k in serving}
+        others = [k for k, arm in serving.items() if arm != tested[k]]
+        if others and any(gate.open):
+            lines.append(
+                f"At {listed(others)} shots that is not the arm of the test, but the best one with "
+                "the target model that the source was given."
+            )
+        return lines
 
     def _weighed(self, gate: SoftGate) -> str:
         pi = float(gate.weight(0.0, 0.0))

@@ -7,7 +7,15 @@ from typing import Literal
 
 from coldstart.adapters import RidgeAdapter
 from coldstart.als import PriorALS
-from coldstart.decision import DISSIMILAR, WORTHWHILE, Decision, Difference
+from coldstart.decision import (
+    DISSIMILAR,
+    ONE_FAMILY,
+    UNDETERMINED,
+    WORTHWHILE,
+    Decision,
+    Difference,
+    told,
+)
 from coldstart.interactions import Interactions
 from coldstart.warmstart import WarmStart
 
@@ -42,7 +50,7 @@ class Verdict:
     gains: tuple[Difference, ...] = ()
 
     def __str__(self) -> str:
-        gains = (f"  {self.metric} {gain}." for gain in self.gains)
+        gains = (f"  {self.metric} {gain}." for gain in told(self.gains))
         return "\n".join([f"Crossing is {_WORDS[self.answer]}: {self.reason}.", *gains])
 
 
@@ -82,11 +90,15 @@ def judged(gate: Decision | None) -> Verdict:
         return Verdict("undecided", reason)
     if any(gate.open):
         closed = [k for k, is_open in zip(gate.shots, gate.open, strict=True) if not is_open]
-        limit = f"fewer than {closed[0]}" if closed else "any number of"
-        reason = f"held-out people with {limit} interactions gained"
+        who = "with any number of"
+        if closed:
+            who = "without" if closed[0] == 1 else f"with fewer than {closed[0]}"
+        reason = f"held-out people {who} interactions gained"
         return Verdict("likely", reason, gate.metric, gate.buckets)
-    if gate.cause == DISSIMILAR:
+    if gate.cause in (DISSIMILAR, ONE_FAMILY):
         reason = f"held-out people gained nothing, and {WORTHWHILE:.0%} is excluded"
         return Verdict("unlikely", reason, gate.metric, gate.buckets)
-    reason = f"too few people to tell, {WORTHWHILE:.0%} is neither shown nor excluded"
+    reason = f"{gate.cause} ({gate.reason})"
+    if gate.cause == UNDETERMINED:
+        reason = f"too few people to tell, {WORTHWHILE:.0%} is neither shown nor excluded"
     return Verdict("undecided", reason, gate.metric, gate.buckets)

@@ -456,6 +456,7 @@ class WarmStart:
             gated=bool(self.gate),
             gate=decision,
             fallback=fitted.belief.fallback,
+            followed=any(fitted.belief.open),
             refined=choice,
             features=Described.of(origin, anchors, moved),
             soft=fitted.belief.soft,

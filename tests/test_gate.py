@@ -217,13 +217,45 @@ class TestOpening:
         decision = judged({"arm 0": baseline + self.gains(rng, 0.1, 0.0, 0.1)}, baseline)
         assert decision.buckets[2].low > 0
         assert decision.open == (True, False, False)
-        assert "Gate open for fewer than 1 interactions, closed from there on" in str(decision)
+        first, zero, one, five = str(decision).splitlines()
+        assert first.startswith("Gate open without interactions, closed from 1 on, at a level")
+        assert zero == f"ndcg@10 of arm 0 {decision.buckets[0]}."
+        assert one == f"ndcg@10 of arm 0 {decision.buckets[1]}."
+        assert five == (
+            f"ndcg@10 of arm 0 {decision.buckets[2]}; closed because 1 shots failed, "
+            "and numbers of shots are tested in order."
+        )
+
+    def test_how_far_it_is_open_is_told_by_the_first_number_that_failed(self, rng):
+        baseline = rng.random((3, 400))
+        decision = judged({"arm 0": baseline + self.gains(rng, 0.1, 0.1, 0.0)}, baseline)
+        assert "Gate open for fewer than 5 interactions, closed from 5 on" in str(decision)
+        assert "shots failed" not in str(decision)
 
     def test_a_gain_that_comes_late_does_not_open_it(self, rng):
         baseline = rng.random((3, 400))
         decision = judged({"arm 0": baseline + self.gains(rng, -0.1, 0.1, 0.1)}, baseline)
         assert decision.open == (False, False, False)
-        assert decision.cause == "the method"
+        assert decision.cause == "no gain shown without interactions"
+        *_, one, five, cause = str(decision).splitlines()
+        for line in (one, five):
+            assert line.endswith(
+                "; closed because 0 shots failed, and numbers of shots are tested in order."
+            )
+        assert cause == (
+            "Cause: no gain shown without interactions (arm 0 gains at 1 and 5 shots, and the gate "
+            "is closed because 0 shots, which are tested first, failed)."
+        )
+
+    def test_what_others_gain_with_interactions_is_no_fault_of_the_chosen_one(self, rng):
+        baseline = rng.random((2, 400))
+        arms = {
+            "good": baseline + self.gains(rng, -0.1, 0.1),
+            "bad": baseline + self.gains(rng, -0.1, -0.1),
+        }
+        decision = judged(arms, baseline, chosen="bad")
+        assert decision.cause == "no gain shown without interactions"
+        assert decision.reason.startswith("good gains at 1 shots, and the gate is closed because 0")
 
     def test_only_the_chosen_candidate_opens_it(self, rng):
         baseline = rng.random((2, 400))
@@ -235,7 +267,19 @@ class TestOpening:
         closed = judged(arms, baseline, chosen="bad")
         assert closed.open == (False, False)
         assert closed.cause == "the method"
-        assert "Cause: the method (some candidate gains" in str(closed)
+        assert str(closed).splitlines()[-1] == (
+            "Cause: the method (good gains at 0 and 1 shots, so something can be transferred)."
+        )
+
+    def test_everybody_who_gains_is_named(self, rng):
+        baseline = rng.random((2, 400))
+        arms = {
+            "early": baseline + self.gains(rng, 0.1, -0.1),
+            "bad": baseline + self.gains(rng, -0.1, -0.1),
+            "late": baseline + self.gains(rng, -0.1, 0.1),
+        }
+        reason = judged(arms, baseline, chosen="bad").reason
+        assert reason.startswith("early gains at 0 shots; late gains at 1 shots, so ")
 
     def test_rows_fall_into_the_bucket_of_the_largest_tested_number(self, rng):
         baseline = rng.random((3, 20))
@@ -250,6 +294,22 @@ class TestCause:
         decision = judged(arms, baseline)
         assert decision.open == (False, False)
         assert decision.cause == "dissimilar domains"
+        assert "several families of adapters were tried, none gains" in decision.reason
+
+    def test_one_family_of_adapters_does_not_tell_of_the_domains(self, rng):
+        baseline = rng.random((2, 3000)) / 2 + 0.25
+        arms = {f"arm {j}": baseline + rng.normal(0, 0.1, (2, 3000)) for j in range(3)}
+        for decision in (
+            judged(arms, baseline, families=1),
+            judged({"arm 0": arms["arm 0"]}, baseline),
+        ):
+            assert decision.open == (False, False)
+            assert decision.cause == "undetermined: one family of adapters"
+            assert str(decision).splitlines()[-1] == (
+                "Cause: undetermined: one family of adapters (with it nothing is gained, and 5% "
+                "more than the best arm without a source is excluded, but others were not tried)."
+            )
+        assert judged(arms, baseline, families=2).cause == "dissimilar domains"
 
     def test_it_is_undetermined_where_a_gain_cannot_be_excluded(self, rng):
         baseline = rng.random((2, 40)) / 2
@@ -263,7 +323,8 @@ class TestCause:
             "tight": baseline + rng.normal(0, 0.01, (1, 300)),
             "loose": baseline + rng.normal(0, 0.9, (1, 300)),
         }
-        assert judged({"tight": arms["tight"]}, baseline, "tight").cause == "dissimilar domains"
+        tight = {"tight": arms["tight"], "too": arms["tight"]}
+        assert judged(tight, baseline, "tight").cause == "dissimilar domains"
         assert judged(arms, baseline, "tight").cause == "undetermined: too few people"
 
     def test_candidates_that_become_the_arm_without_a_source_tell_of_dissimilar_domains(self, rng):
@@ -272,7 +333,7 @@ class TestCause:
             (SAME_PEOPLE - 1, "undetermined: too few people"),
         ):
             baseline = rng.random((2, n))
-            assert judged({"arm 0": baseline.copy()}, baseline).cause == cause
+            assert judged({"arm 0": baseline.copy()}, baseline, families=2).cause == cause
 
 
 class TestTooLittle:

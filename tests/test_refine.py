@@ -13,7 +13,14 @@ from coldstart.als import PriorALS
 from coldstart.datasets import make_cross_domain
 from coldstart.prior import Prior
 from coldstart.refine import KnownRows, expect, maximise, refine, refinements
-from coldstart.refine_choice import LEVEL, Recipe, _crosswise, choose_refinement, fit_recipe
+from coldstart.refine_choice import (
+    LEVEL,
+    Recipe,
+    _crosswise,
+    _detectable,
+    choose_refinement,
+    fit_recipe,
+)
 from coldstart.refine_trials import RefineTrials, hidden_in_turn
 from coldstart.rows import solve_rows
 
@@ -285,7 +292,28 @@ def test_a_source_that_helps_is_kept_and_one_that_says_nothing_is_left():
     assert not left.keep
     assert left.recipe == left.null
     assert not left.recipe.source
-    assert str(left).startswith("leaves the refined model: ")
+    assert str(left).startswith("drops the refined model: mean-prior (")
+    for choice in (kept, left):
+        gain = f"a gain of {100 * choice.detectable:.2f} is found with 80% probability"
+        assert str(choice).endswith(gain)
+        # of a normal distribution: 95% lie below 1.6449 standard errors, 80% below 0.8416
+        error = (choice.high - choice.low) / 2 / 1.6449
+        assert choice.detectable == pytest.approx((1.6449 + 0.8416) * error, rel=1e-4)
+
+
+def test_a_gain_as_large_as_the_detectable_one_is_found_four_times_in_five():
+    """One recipe of each kind, so that nothing is chosen."""
+    rng = np.random.default_rng(0)
+    recipes = Recipe(True, 1.0, 1.0, 1.0, 0), Recipe(False, 1.0, 1.0, 1.0, 0)
+    none = np.zeros(200)
+
+    def limits(gain):
+        arms = rng.normal(gain, 1.0, 200), none
+        return _crosswise(*({r: a} for r, a in zip(recipes, arms, strict=True)), rng)
+
+    gain = np.mean([_detectable(*limits(0.0)[1:]) for _ in range(20)])
+    found = [limits(gain)[1] > 0 for _ in range(400)]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.08)  # 4 binomial standard errors
 
 
 @pytest.mark.usefixtures("two_folds")

@@ -1,6 +1,7 @@
 """The report says in words and numbers what was moved, how strongly, and what it brought."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -120,6 +121,44 @@ def test_a_closed_gate_is_told_with_what_serves_instead(gains, closed):
 
 
 @pytest.mark.parametrize(
+    ("gains", "told"),
+    [
+        (
+            (0.2, 0.0),
+            [
+                "At 5 shots that is not the arm of the test, but the best one with the target "
+                "model that the source was given."
+            ],
+        ),
+        ((0.2, 0.2), []),  # open
+        ((0.0, 0.0), []),  # closed throughout: of the best target model
+    ],
+)
+def test_an_arm_that_serves_and_was_not_tested_is_told_where_the_gate_is_partly_open(gains, told):
+    """At 5 shots plain ALS was tested, and a mean prior serves."""
+    lines = str(make_report(gate=make_gate(*gains))).splitlines()
+    assert [line for line in lines if "of the test" in line] == told
+
+
+def test_an_arm_that_serves_as_it_was_tested_needs_no_sentence():
+    gate = make_gate(0.2, 0.0)
+    tested = replace(gate.buckets[1], baseline_name=str(FALLBACK.arms[1]))
+    assert "of the test" not in str(
+        make_report(gate=replace(gate, buckets=(gate.buckets[0], tested)))
+    )
+
+
+def test_where_the_gate_is_closed_throughout_what_was_moved_does_not_serve():
+    report = make_report(gate=make_gate(0.0, 0.0), followed=False)
+    lines = str(report).splitlines()
+    assert lines[3].startswith("From 5 interactions on: ")
+    assert lines[4] == "None of this serves, because the gate is closed throughout."
+    assert TransferReport.from_json(json.loads(json.dumps(report.to_json()))) == report
+    for gains in ((0.2, 0.0), (0.2, 0.2)):
+        assert "None of this serves" not in str(make_report(gate=make_gate(*gains)))
+
+
+@pytest.mark.parametrize(
     ("trust", "told"),
     [
         (
@@ -229,6 +268,9 @@ class TestFittedReports:
             "too few anchors to hold any out: the gate is closed, everybody is served by the "
             "mean of all, temper 1, ridge 2"
         )
+        assert "None of this serves, because the gate is closed" in str(
+            self.fit(logs, strength=strength)
+        )
 
     def test_a_strength_that_was_given_is_not_warned_of(self, logs):
         report = self.fit(logs, strength=3.0, gate=False)
@@ -261,4 +303,4 @@ class TestFittedReports:
         assert gated.gains == free.gains
         assert "held-out users." in str(free)
         assert "auto" not in str(gated)
-        assert list(gated.gate.candidates) == ["RidgeAdapter", "RidgeAdapter, two tempers"]
+        assert list(gated.gate.candidates) == ["RidgeAdapter", "RidgeAdapter at two tempers"]

@@ -44,6 +44,17 @@ def test_the_reason_says_until_when_it_pays():
     assert judged(gate(0.02, 0.02, -0.02)).reason == (
         "held-out people with fewer than 2 interactions gained"
     )
+    assert judged(gate(0.02, -0.02)).reason == "held-out people without interactions gained"
+
+
+def test_a_gain_that_comes_with_interactions_is_told_and_why_it_does_not_count():
+    verdict = judged(gate(-0.02, 0.02))
+    assert verdict.answer == "undecided"
+    assert verdict.reason.startswith(
+        "no gain shown without interactions (auto gains at 1 shots, and the gate is closed because"
+    )
+    *_, late = str(verdict).splitlines()
+    assert "closed because 0 shots failed" in late
 
 
 def test_a_gain_too_small_for_so_few_people_is_told():

@@ -266,6 +266,13 @@ class TestClosed:
         assert "Gate closed" in told
         assert f"Closed from 2 interactions on: {fallback.arms[-1]}." in told
         assert fallback.arms[-1].kind == closed.arm.kind
+        assert "None of this serves, because the gate is closed throughout." in told
+
+    def test_the_arm_of_the_test_is_told_as_the_one_that_serves(self, closed):
+        """Its ridge as it is, and not as a multiple of the model's."""
+        gate = closed.warm.report_.gate
+        for bucket, arm in zip(gate.buckets, closed.warm.report_.fallback.arms, strict=True):
+            assert bucket.baseline_name == str(arm)
 
 
 def test_nothing_of_the_source_is_in_the_answers(monkeypatch, logs, name):

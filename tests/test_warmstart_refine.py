@@ -227,7 +227,16 @@ class TestAClosedDecision:
         asked = [*one.ids("users").ids, "nobody"]
         same(*(warm.recommend(asked, history=given) for warm in (one, loaded)))
         assert isinstance(one.adapter_, RidgeAdapter)
-        assert "Refinement leaves the refined model" in str(loaded.report_)
+        assert "Refinement drops the refined model" in str(loaded.report_)
+
+    def test_settings_of_the_two_models_are_not_mixed(self, logs, chosen):
+        """The ridge that serves is that of the null, and the temper that of the refined model."""
+        chosen(make_choice(keep=False))
+        _, adapter, serves, refinement, *_ = str(make_warm().fit(*logs).report_).splitlines()
+        assert adapter.startswith("Adapter: RidgeAdapter(")
+        assert adapter.endswith(").")
+        assert serves == "None of this serves, because the refined model is dropped."
+        assert refinement.startswith("Refinement drops the refined model: mean-prior (")
 
     def test_is_overruled_without_a_gate(self, logs, chosen):
         chosen(make_choice(keep=True))
@@ -236,6 +245,8 @@ class TestAClosedDecision:
         forced = make_warm(gate=False).fit(*logs)
         same(everybody(opened), everybody(forced))
         assert "Warning: the refined model serves without proof: gate=False." in str(forced.report_)
+        assert "Refinement would drop the refined model: " in str(forced.report_)
+        assert "None of this serves" not in str(forced.report_)
 
 
 def test_items_are_mapped_as_people_are(logs):
