@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from coldstart.errors import AnchorError
 from coldstart.prior import Prior
 
 from .base import (
@@ -154,7 +155,7 @@ def default_adapters() -> list[Adapter]:
     needs the fewest anchors.
     """
     return [
-        CanonicalAdapter(1.0, normalize=True),
+        CanonicalAdapter(1.0, normalize=True, pseudo_anchors=1000.0),
         RidgeAdapter(1.0, normalize=True),
         RidgeAdapter(0.3, normalize=True),
         RidgeAdapter(3.0, normalize=True),
@@ -188,7 +189,7 @@ def _error(
             fitted = copy.deepcopy(adapter).fit(
                 s[train], t[train], weight=w[train], context=context.take(train)
             )
-        except ValueError:
+        except (ValueError, AnchorError):
             return np.inf
         off = fitted.predict(s[test], context=context.take(test)).mean - t[test]
         total += float(w[test] @ np.einsum("ni,ij,nj->n", off, metric, off, optimize=True))

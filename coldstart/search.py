@@ -170,25 +170,20 @@ def choose_null(
 
     All arms are compared with the default target model, however little may be tried, and those that
     are best there with every other one that a crossing was measured with: a source must not win for
-    want of a rival.
+    want of a rival, nor because its rivals were chosen with more caution than itself.
     """
 
-    def quality(arm: NullArm, number: int, k: int) -> People:
-        return bench.null_quality(arm, number, k)[people]
+    def worth(arm: NullArm, number: int, k: int) -> float:
+        return _mean(bench.null_quality(arm, number, k)[people])
 
     def total(number: int, arms: dict[int, NullArm]) -> float:
-        return _mean(
-            cautious(quality(arm, number, k), quality(arm, 0, k)) for k, arm in arms.items()
-        )
+        return _mean(worth(arm, number, k) for k, arm in arms.items())
 
     def best(number: int) -> dict[int, NullArm]:
-        found = {}
-        for k in plan.shots:
-            options = _null_arms(k, popular)
-            home = quality(options[0], number, k)
-            worths = {arm: cautious(quality(arm, number, k), home) for arm in options}
-            found[k] = max(worths, key=worths.__getitem__)
-        return found
+        return {
+            k: max(_null_arms(k, popular), key=partial(worth, number=number, k=k))
+            for k in plan.shots
+        }
 
     arms = best(target or 0)
     if target is None:

@@ -447,5 +447,7 @@ class Bench:
 
 
 def _felt(pull: Pull, shots: int) -> Pull:
-    """What of a pull matters: a row without interactions is the mean of its prior."""
-    return pull if shots else Pull(pull.centre, blend=pull.blend)
+    """What of a pull matters: a row without interactions is the mean of its prior, unless that does
+    not pull at all.
+    """
+    return pull if shots or not pull.temper else Pull(pull.centre, blend=pull.blend)

@@ -370,6 +370,16 @@ class TestBench:
         assert bench.null_quality(arm, 0, 1) is bench.null_quality(arm, 0, 1)
         assert len(ticks) == 2
 
+    def test_a_temper_of_zero_matters_without_interactions_too(self, bench):
+        """Nothing pulls then: rows are zero, as they are served, and lists those of all ties."""
+        crossing = Crossing(0)
+        nothing = bench.quality(crossing, Pull(temper=0.0), 0)
+        for number, fold in enumerate(bench.folds):
+            zeros = np.zeros((len(fold.held), fold.train.shape[1]), np.float32)
+            ranked = fold.held.rank_all(zeros.__getitem__, 0)
+            measured = nothing[bench.groups == number]
+            np.testing.assert_array_equal(measured, ndcg(ranked.hits, ranked.relevant))
+
     def test_without_interactions_neither_temper_nor_ridge_matters(self, bench):
         loose = bench.quality(Crossing(0), Pull(1.25, 0.1, 0.0), 0)
         assert loose is bench.quality(Crossing(0), Pull(1.25, 10.0, 1.0), 0)
