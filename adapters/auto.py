@@ -1,9 +1,10 @@
-"""The adapter that is chosen among all others."""
+"""The adapter that is chosen among others."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ from .base import (
     Adapter,
     AnchorContext,
     Array,
+    Settled,
     anchor_arrays,
     check_fitted,
+    check_parts,
     folds_of,
     score_metric,
 )
@@ -30,10 +33,15 @@ from .task import TaskAdapter
 __all__ = ["AutoAdapter"]
 
 FOLDS = 5
+FEWEST = 10  # people who may be held out: fewer choose nothing
 
 
-class AutoAdapter:
-    """Whichever adapter is best, chosen on anchors that it has not seen.
+class AutoAdapter(Settled):
+    """The best of some adapters, chosen on anchors that it has not seen.
+
+    By default these are ten settings of five families: `CanonicalAdapter`, `RidgeAdapter`,
+    `KernelAdapter`, `NeighbourAdapter` and `TaskAdapter`. Others are compared where they are given:
+    ``AutoAdapter([RidgeAdapter(1.0), RegressorAdapter(), ProcrustesAdapter()])``.
 
     Inside `WarmStart` held-out people choose, by the quality of their ranked lists: the adapter and
     its settings, means of two adapters, the source and the target model (confidence, ridge and
@@ -46,7 +54,8 @@ class AutoAdapter:
     Parameters
     ----------
     adapters : sequence of Adapter, optional
-        What to choose from, every setting decided; the first is the one to beat.
+        What to choose from, every setting decided, in place of the default; the first is the one to
+        beat.
     trials : int, default 64
         Most ways to cross that are compared. Arms without a source are all compared, with every
         target model that the source was tried with.
@@ -64,7 +73,7 @@ class AutoAdapter:
     fuse, blend : bool, default True
         Whether means of two adapters, and a blend with the row map, are tried.
     people : int, default 2000
-        Most people who are held out, over all folds.
+        Most people who are held out, over all folds; at least 10.
 
     Attributes
     ----------
@@ -113,11 +122,38 @@ class AutoAdapter:
     def get_params(self) -> dict[str, Any]:
         """The constructor's arguments, by name."""
         names = ("adapters", "trials", "budget", "metric", "n", "models", "fuse", "blend", "people")
-        return {**{name: getattr(self, name) for name in names}, "shots": list(self.shots)}
+        shots = self.shots
+        if isinstance(shots, Iterable) and not isinstance(shots, str):
+            shots = list(shots)
+        return {**{name: getattr(self, name) for name in names}, "shots": shots}
 
     def candidates(self) -> Sequence[Adapter]:
         """What is chosen from, as unfitted adapters."""
         return default_adapters() if self.adapters is None else copy.deepcopy(list(self.adapters))
+
+    def check_settings(self) -> None:
+        """Raise what is wrong with the settings."""
+        if self.adapters is not None:
+            check_parts(self.adapters, "AutoAdapter", least=1)
+            if any(isinstance(part, AutoAdapter) for part in self.adapters):
+                raise ValueError("AutoAdapter cannot choose an AutoAdapter: list what that has")
+        for name, least in (("trials", 1), ("n", 1), ("people", FEWEST)):
+            _check_whole(getattr(self, name), least, name)
+        if isinstance(self.shots, str) or not isinstance(self.shots, Iterable):
+            raise TypeError(f"shots must be a sequence such as (0, 5), got {self.shots!r}")
+        for shots in self.shots:
+            _check_whole(shots, 0, "each of shots")
+        budget: Any = self.budget
+        number = isinstance(budget, Real) and not isinstance(budget, bool)
+        if budget is not None and not (number and budget >= 0):
+            raise ValueError(
+                f"budget must be None, no limit, or a number of seconds from 0 on, got {budget!r}"
+            )
+        if not isinstance(self.metric, str):
+            raise TypeError(f'metric must be a name such as "ndcg", got {self.metric!r}')
+        for name in ("models", "fuse", "blend"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
 
     def fit(
         self,
@@ -133,7 +169,10 @@ class AutoAdapter:
         ------
         AnchorError
             With fewer than two anchors, or source columns that are constant or collinear.
+        TypeError, ValueError
+            When a setting is out of range, or something among `adapters` is no adapter.
         """
+        self.check_settings()
         s, t, w = anchor_arrays(source, target, weight, who="AutoAdapter")
         context = context or AnchorContext()
         folds = folds_of(s, t, w, FOLDS)
@@ -148,6 +187,12 @@ class AutoAdapter:
         """What the chosen adapter says of rows `source` (m, d_source)."""
         check_fitted(self, "adapter_")
         return self.adapter_.predict(source, context=context)
+
+
+def _check_whole(value: Any, least: int, name: str) -> None:
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or value < least:
+        raise ValueError(f"{name} must be a whole number from {least} on, got {value!r}")
 
 
 def default_adapters() -> list[Adapter]:

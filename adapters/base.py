@@ -20,11 +20,15 @@ __all__ = [
     "Adapter",
     "AnchorContext",
     "Moments",
+    "Settled",
     "Tunable",
     "anchor_arrays",
+    "check_adapter",
     "check_fitted",
+    "check_parts",
     "embeddings",
     "folds_of",
+    "in_one_space",
     "reads_features",
     "scaled",
     "score_metric",
@@ -39,6 +43,7 @@ BLOCK = 4096  # rows that are worked on at one time
 _SAMPLE = 1024  # rows of which a provisional mean is taken
 _LOOKED_THROUGH = 1024  # anchors, about, on which source columns are looked through
 _CONSTANT = 1e-6  # range of a constant column, as a share of its largest value
+_ROOM = 4096.0  # times that values have to stay below those whose squares overflow
 _COLLINEAR = 1e-10  # smallest eigenvalue of a correlation matrix without collinear columns
 
 
@@ -89,9 +94,10 @@ class Adapter(Protocol):
 
     An adapter may say more of itself by attributes of its class: ``needs_anchors = False``, where
     it is of use without any, ``unpaired = True``, where the rows it is fitted on need not
-    correspond: `WarmStart` then hands it all active rows of both catalogs, and ``reads_features =
+    correspond: `WarmStart` then hands it all active rows of both catalogs, ``reads_features =
     True``, where it says something of rows by ``context.features`` alone, their source row being
-    zeros.
+    zeros, and ``one_space = True``, where source and target are equally wide, column by column the
+    same.
     """
 
     def fit(
@@ -115,11 +121,15 @@ class Adapter(Protocol):
 
 
 class Settled(Protocol):
-    """An adapter that can be made again from its settings."""
+    """An adapter that can be made again from its settings, and shows them."""
 
     def get_params(self) -> dict[str, Any]:
         """The constructor's arguments, by name."""
         ...
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({settings})"
 
 
 Known = TypeVar("Known", bound=Settled)
@@ -139,6 +149,33 @@ def reads_features(adapter: Adapter) -> bool:
     attribute `reads_features` then.
     """
     return bool(getattr(adapter, "reads_features", False))
+
+
+def in_one_space(adapter: Adapter) -> bool:
+    """Whether an adapter takes source and target for one space: its rows must come as they are."""
+    return bool(getattr(adapter, "one_space", False))
+
+
+def check_adapter(given: Any, name: str = "adapter") -> None:
+    """Refuse what is no adapter, a class of them too."""
+    if isinstance(given, type) or not isinstance(given, Adapter):
+        raise TypeError(
+            f"{name} must be an object with fit and predict, got {given!r}: "
+            "pass one, for example RidgeAdapter()"
+        )
+
+
+def check_parts(given: Any, who: str, *, least: int) -> None:
+    """Refuse what is no sequence of at least so many adapters."""
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise TypeError(
+            f"{who} takes a sequence of adapters, got {given!r}: "
+            "pass some, for example [RidgeAdapter(), KernelAdapter()]"
+        )
+    if len(given) < least:
+        raise ValueError(f"{who} needs at least {least} of adapters, got {len(given)}: pass more")
+    for place, part in enumerate(given):
+        check_adapter(part, f"adapters[{place}] of {who}")
 
 
 def spelled_out(adapter: Known, **choices: Sequence[Any]) -> list[Known]:
@@ -165,6 +202,8 @@ def anchor_arrays(
             f"source has {len(s)} rows but target has {len(t)}: "
             "pass the anchors of both in the same order"
         )
+    _check_size(s, "source")
+    _check_size(t, "target")
     w = np.broadcast_to(1.0, len(s)) if weight is None else np.asarray(weight, np.float64)
     if w.shape != (len(s),):
         raise ValueError(f"weight must have shape ({len(s)},), one per anchor, got {w.shape}")
@@ -175,6 +214,17 @@ def anchor_arrays(
     if who is not None:
         _check_learnable(s, w, who)
     return s, t, w
+
+
+def _check_size(rows: Rows, name: str) -> None:
+    """Refuse values whose squares cannot be added up in their own precision."""
+    most = float(np.sqrt(np.finfo(rows.dtype).max)) / _ROOM
+    largest = float(max(rows.max(initial=0.0), -rows.min(initial=0.0)))
+    if largest > most:
+        raise ValueError(
+            f"{name} holds values up to {largest:.2g} in {rows.dtype}, whose squares are too large "
+            f"to add up: divide all its rows by one number, to stay below {most:.2g}"
+        )
 
 
 def _check_learnable(source: Rows, weight: Array, who: str) -> None:

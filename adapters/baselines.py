@@ -9,12 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from coldstart.prior import Prior
 
-from .base import AnchorContext, anchor_arrays, check_fitted, embeddings, sphere
+from .base import AnchorContext, Settled, anchor_arrays, check_fitted, embeddings, sphere
 
 __all__ = ["MeanAdapter"]
 
 
-class MeanAdapter:
+class MeanAdapter(Settled):
     """Everybody's prior is the mean and covariance of the target embeddings, N(m0, S0).
 
     The honest no-source prior. It needs no anchors: mean and covariance come from the context where

@@ -19,6 +19,7 @@ from .base import (
     Array,
     Moments,
     Rows,
+    Settled,
     anchor_arrays,
     check_fitted,
     embeddings,
@@ -38,7 +39,7 @@ _FLOOR = 1e-10  # smallest eigenvalue of a metric, as a share of the largest
 _MOST = 0.99  # slopes per anchor
 
 
-class CanonicalAdapter:
+class CanonicalAdapter(Settled):
     """Linear map through few directions, for few anchors above all.
 
     1. *Principal directions.* Of the anchors' centred source rows S (weights D) only what they are

@@ -17,6 +17,7 @@ from .base import (
     AnchorContext,
     Array,
     Rows,
+    Settled,
     anchor_arrays,
     check_fitted,
     embeddings,
@@ -37,7 +38,7 @@ COMPARED = 10_000  # rows on which ridges are compared, about
 ROUGH = 1e-3  # what is left of the equations of a map that is only used to judge
 
 
-class ContentAdapter:
+class ContentAdapter(Settled):
     """Linear maps from features, from features and source embeddings, and from embeddings alone.
 
     With c(f) the ridge map from features to target rows, fitted on all rows that have features,

@@ -11,15 +11,25 @@ from numpy.typing import ArrayLike
 
 from coldstart.prior import Prior
 
-from .base import Adapter, AnchorContext, Array, anchor_arrays, check_fitted, reads_features
+from .base import (
+    Adapter,
+    AnchorContext,
+    Array,
+    Settled,
+    anchor_arrays,
+    check_fitted,
+    check_parts,
+    in_one_space,
+    reads_features,
+)
 from .kernel import KernelAdapter
 from .linear import RidgeAdapter
 
 __all__ = ["FusedAdapter", "fuse_evenly"]
 
 
-class FusedAdapter:
-    """Precision-weighted mean of the priors of two or three adapters, each with an equal say.
+class FusedAdapter(Settled):
+    """Precision-weighted mean of the priors of two or more adapters, each with an equal say.
 
     With priors N(m_p, C_p) of k adapters, covariance intersection with equal weights is ::
 
@@ -71,8 +81,14 @@ class FusedAdapter:
         """Whether every part can say something of rows that have features alone."""
         return all(map(reads_features, self._parts()))
 
-    def __repr__(self) -> str:
-        return f"FusedAdapter({list(self._parts())!r})"
+    @property
+    def one_space(self) -> bool:
+        """Whether a part takes source and target for one space."""
+        return any(map(in_one_space, self._parts()))
+
+    def check_settings(self) -> None:
+        """Raise what is wrong with the settings."""
+        check_parts(self._parts(), "FusedAdapter", least=2)
 
     def _parts(self) -> Sequence[Adapter]:
         if self.adapters is None:
@@ -90,13 +106,17 @@ class FusedAdapter:
         weight: ArrayLike | None = None,
         context: AnchorContext | None = None,
     ) -> FusedAdapter:
-        """Fit every adapter on the same anchors."""
+        """Fit every adapter on the same anchors.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When something among `adapters` is no adapter, or there are fewer than two.
+        """
+        self.check_settings()
         s, t, w = anchor_arrays(source, target, weight, who="FusedAdapter")
-        parts = self._parts()
-        if not parts:
-            raise ValueError("FusedAdapter takes the mean of adapters: give it at least one")
         self.adapters_ = [
-            copy.deepcopy(part).fit(s, t, weight=w, context=context) for part in parts
+            copy.deepcopy(part).fit(s, t, weight=w, context=context) for part in self._parts()
         ]
         return self
 

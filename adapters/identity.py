@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from coldstart.errors import SpaceError
 from coldstart.prior import Prior
 
-from .base import AnchorContext, Array, anchor_arrays, check_fitted, embeddings, sphere
+from .base import AnchorContext, Array, Settled, anchor_arrays, check_fitted, embeddings, sphere
 from .spread import Spread
 
 __all__ = ["IdentityAdapter"]
 
 
-class IdentityAdapter:
+class IdentityAdapter(Settled):
     """The prior mean is the source row, ``x | s ~ N(c s, g Psi)``.
 
     For source and target embeddings that lie in one space: both from one model, or the older
     version of the target itself. Two models trained apart differ by a rotation at least, and need
     a map.
+
+    It is good for rows that are solved again with the other side left as it is: last month's rows,
+    ``IdentityAdapter().fit(old, new).predict(old)``, as the prior of `PriorALS.fold_in`.
+    `WarmStart` trains the target model apart in every fold and once more for good, so there spaces
+    are one only if source factors come from a model that shares the other side, and no more than
+    training anew leaves of it (between halves of one synthetic log it was worse than the mean
+    prior, and a ridge map better). The gate says whether it is of use.
 
     It needs no anchors. Where there are some, Psi is the covariance of their residuals
     ``t - c s`` about zero, and g grows with the activity of the row (`Spread`); else Psi is a
@@ -57,6 +66,12 @@ class IdentityAdapter:
         """The constructor's arguments, by name."""
         return {"scale": self.scale}
 
+    def check_settings(self) -> None:
+        """Raise what is wrong with the settings."""
+        scale: Any = self.scale
+        if isinstance(scale, bool) or not isinstance(scale, Real) or not np.isfinite(float(scale)):
+            raise ValueError(f"scale must be a finite number, for example 1.0, got {scale!r}")
+
     def fit(
         self,
         source: ArrayLike,
@@ -69,14 +84,15 @@ class IdentityAdapter:
 
         Raises
         ------
+        SpaceError
+            When source and target differ in width. It is a `ValueError`.
         ValueError
-            When source and target differ in width, shapes do not fit, or values are not finite.
+            When shapes do not fit, or values are not finite.
         """
-        if not np.isfinite(self.scale):
-            raise ValueError(f"scale must be a finite number, got {self.scale!r}")
+        self.check_settings()
         s, t, w = anchor_arrays(source, target, weight)
         if s.shape[1] != t.shape[1]:
-            raise ValueError(
+            raise SpaceError(
                 f"source is {s.shape[1]} wide but target is {t.shape[1]} wide: IdentityAdapter "
                 "needs one space, use ProcrustesAdapter or another adapter that learns a map"
             )

@@ -16,6 +16,7 @@ from .base import (
     AnchorContext,
     Array,
     Rows,
+    Settled,
     anchor_arrays,
     check_fitted,
     embeddings,
@@ -35,7 +36,7 @@ CANDIDATE_RIDGES = (2.0, 6.0, 20.0)
 CHECKED = 4096  # anchors, about, that are predicted without themselves
 
 
-class KernelAdapter:
+class KernelAdapter(Settled):
     """Gaussian process regression from source rows to target rows.
 
     With k a kernel, centred at the mean of the anchors, K its values on them, D their weights, T

@@ -15,6 +15,7 @@ from .base import (
     BLOCK,
     AnchorContext,
     Rows,
+    Settled,
     anchor_arrays,
     check_fitted,
     embeddings,
@@ -34,7 +35,7 @@ CANDIDATE_RIDGES = (0.1, 0.3, 1.0, 3.0)
 COMPARED = 100_000  # anchors on which raw and normalised rows are compared
 
 
-class RidgeAdapter:
+class RidgeAdapter(Settled):
     """Linear map with intercept, ``t = b + W'(s - s0)``, with a matrix-normal predictive
     distribution.
 

@@ -16,6 +16,7 @@ from coldstart.threads import one_blas_thread
 from .base import (
     AnchorContext,
     Array,
+    Settled,
     anchor_arrays,
     check_fitted,
     embeddings,
@@ -38,7 +39,7 @@ STEPS = 30
 GATE = 10.0  # ridge of the gate, in anchors
 
 
-class MixtureAdapter:
+class MixtureAdapter(Settled):
     """``t = b + sum_k g_k(s) W_k'x``: every row has a map of its own, mixed from K.
 
     With x a 1 and the source row less the anchors' mean in units of its size, ::

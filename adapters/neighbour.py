@@ -19,6 +19,7 @@ from .base import (
     AnchorContext,
     Array,
     Rows,
+    Settled,
     anchor_arrays,
     check_fitted,
     embeddings,
@@ -37,7 +38,7 @@ TINY = 1e-9  # neighbours that the null mean is worth at least: a row may have n
 SIMILARITIES_AT_ONCE = 8_000_000  # held at one time while neighbours are looked for
 
 
-class NeighbourAdapter:
+class NeighbourAdapter(Settled):
     """Average of the target rows of the k anchors most similar to a source row.
 
     With c the cosine of two source rows, N the k anchors with the largest (of those that are

@@ -17,6 +17,7 @@ from .base import (
     Array,
     Moments,
     Rows,
+    Settled,
     anchor_arrays,
     check_fitted,
     embeddings,
@@ -35,7 +36,7 @@ CANDIDATE_RIDGES = (None, 1.0)
 _RANK = 1e-10  # singular values below this share of the largest are none
 
 
-class ProcrustesAdapter:
+class ProcrustesAdapter(Settled):
     """Orthogonal map between centred rows, ``t = b + c W'(s - s0)``.
 
     With S and T the anchors' centred rows and D their weights, the rotation closest to them is ::

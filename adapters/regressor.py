@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from coldstart.prior import Prior
 from coldstart.threads import one_blas_thread
 
-from .base import AnchorContext, Array, anchor_arrays, check_fitted, embeddings
+from .base import AnchorContext, Array, Settled, anchor_arrays, check_fitted, embeddings
 from .source_rows import canonical, null_mean
 from .spread import Spread, out_of_fold
 
@@ -19,7 +19,7 @@ __all__ = ["RegressorAdapter"]
 ALPHAS = tuple(np.logspace(-2, 4, 13))
 
 
-class RegressorAdapter:
+class RegressorAdapter(Settled):
     """``t = b + g(s)``, with g any regressor of scikit-learn that predicts whole rows.
 
     g is fitted to the target rows less their mean, and the null mean

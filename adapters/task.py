@@ -15,6 +15,7 @@ from .anchor_loss import AnchorLoss
 from .base import (
     AnchorContext,
     Array,
+    Settled,
     anchor_arrays,
     check_fitted,
     embeddings,
@@ -32,7 +33,7 @@ CANDIDATE_ACTIVITIES = (0.25, 1.0)
 FOLD_TOLERANCE = 1e-3  # of the maps that residuals are measured by
 
 
-class TaskAdapter:
+class TaskAdapter(Settled):
     """Linear map with intercept, ``x = b + W'(s - s0)``, fitted to what it is for: the anchors'
     target interactions.
 

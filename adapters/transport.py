@@ -14,7 +14,16 @@ from coldstart.threads import one_blas_thread
 
 from .alignment import Alignment, Cloud, align, directions, refined
 from .alignment_report import AlignmentReport
-from .base import AnchorContext, Array, Rows, anchor_arrays, check_fitted, embeddings, scaled
+from .base import (
+    AnchorContext,
+    Array,
+    Rows,
+    Settled,
+    anchor_arrays,
+    check_fitted,
+    embeddings,
+    scaled,
+)
 from .chance import Scrambled
 from .linear import RidgeAdapter
 from .realigned import Realigned
@@ -25,7 +34,7 @@ FEWEST = 10  # rows of a side
 CONSIDERED = 4000  # rows of a side, the longest
 
 
-class TransportAdapter:
+class TransportAdapter(Settled):
     """A map learned without anchors: nobody is known to be in both catalogs.
 
     This reads `fit` differently from other adapters: **rows of source and target need not

@@ -89,7 +89,13 @@ def evaluate(
         str, typer.Option(metavar="K,K,...", help="Interactions that held-out people get back.")
     ] = "0,1,2,5",
     arms: Annotated[
-        str | None, typer.Option(metavar="NAME,NAME,...", help="Arms to compare; all by default.")
+        str | None,
+        typer.Option(
+            metavar="NAME,NAME,...",
+            help="Arms to compare; by default popularity, cold, mean-prior, init, neighbours, "
+            "linear-rows, joint and warm:ridge. There are auto, the choice with a gate, and warm: "
+            "with the name of any other adapter, too.",
+        ),
     ] = None,
     factors: Annotated[int, _FACTORS] = 64,
     n: Annotated[int, _LENGTH] = 10,
@@ -121,15 +127,20 @@ def evaluate(
     if out is not None:
         _check_folder(out)
 
+    from coldstart.arms import make_arms
     from coldstart.evaluation import DEFAULT_ARMS
     from coldstart.evaluation import evaluate as measure
+    from coldstart.metrics import metric as metric_named
 
+    metric_named(metric)
+    named = DEFAULT_ARMS if arms is None else [name.strip() for name in arms.split(",")]
+    chosen = make_arms(named)  # before anything is read
     results = measure(
         *_Columns(user, item, weight, timestamp, domain).read_or_draw(source, target, seed),
         side=side,
         protocol=protocol,
         shots=returned,
-        arms=DEFAULT_ARMS if arms is None else [name.strip() for name in arms.split(",")],
+        arms=chosen,
         factors=factors,
         n=n,
         metric=metric,
@@ -219,7 +230,9 @@ def benchmark(
         _check_folder(out)
 
     from coldstart.catchup import catch_up
+    from coldstart.metrics import metric as metric_named
 
+    metric_named(metric)
     results = catch_up(
         *_Columns(user, item, weight, timestamp, domain).read_or_draw(source, target, seed),
         side=side,

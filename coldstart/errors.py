@@ -9,6 +9,7 @@ __all__ = [
     "ColdstartError",
     "DataError",
     "FitError",
+    "SpaceError",
     "UnknownIdError",
 ]
 
@@ -35,6 +36,10 @@ class AnchorError(ColdstartError):
 
 class AlignmentError(AnchorError):
     """Without anchors two catalogs cannot be aligned, or no better than by chance."""
+
+
+class SpaceError(AlignmentError, ValueError):
+    """Two catalogs cannot lie in one space, as an adapter takes them to."""
 
 
 class FitError(ColdstartError):

@@ -14,7 +14,7 @@ from coldstart import frames
 from coldstart.errors import DataError
 from coldstart.vocabulary import Vocabulary, as_ids
 
-__all__ = ["Features", "feature_matrix"]
+__all__ = ["Features", "feature_columns", "feature_matrix"]
 
 Matrix = Any
 """A ``csr_matrix`` or a dense array."""
@@ -109,12 +109,7 @@ class Features:
             When a column is missing, no column is named, ids are null or repeated, a number is
             missing or not finite, or no word of a text occurs in two rows.
         """
-        for name, given in (("text", text), ("categories", categories), ("numbers", numbers)):
-            if isinstance(given, str):
-                raise TypeError(f"{name} must be a sequence of columns: put {given!r} in a list")
-        columns = [*text, *categories, *numbers]
-        if not columns:
-            raise DataError("no column was named: pass some as text, categories or numbers")
+        columns = feature_columns(text, categories, numbers)
         table = frames.opened(frame, [id, *columns])
         ids = _distinct(frames.ids(table, id), id)
         words = [_tfidf(frames.texts(table, name), name) for name in text]
@@ -183,6 +178,19 @@ class Features:
 
     def __reduce__(self) -> tuple[type[Features], tuple[Any, ...]]:
         return Features, (self.ids, self.matrix)
+
+
+def feature_columns(
+    text: Sequence[str], categories: Sequence[str], numbers: Sequence[str]
+) -> list[str]:
+    """All columns of a table that are named, or an error where they are not named in lists."""
+    for name, given in (("text", text), ("categories", categories), ("numbers", numbers)):
+        if isinstance(given, str):
+            raise TypeError(f"{name} must be a sequence of columns: put {given!r} in a list")
+    columns = [*text, *categories, *numbers]
+    if not columns:
+        raise DataError("no column was named: pass some as text, categories or numbers")
+    return columns
 
 
 def feature_matrix(values: Any) -> Matrix:

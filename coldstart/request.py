@@ -9,12 +9,14 @@ from typing import Any, Literal
 import numpy as np
 
 from coldstart.adapters import AutoAdapter, RidgeAdapter
-from coldstart.adapters.base import Adapter, reads_features
+from coldstart.adapters.base import Adapter, check_adapter, reads_features
 from coldstart.als import PriorALS
-from coldstart.errors import DataError
+from coldstart.errors import AnchorError, DataError
 from coldstart.factors import Factors
 from coldstart.features import Features
 from coldstart.interactions import Interactions
+from coldstart.metrics import metric
+from coldstart.saved import Unregistered
 from coldstart.strength import Strength
 
 __all__ = ["Request", "checked_gate"]
@@ -33,7 +35,7 @@ class Request:
 
     @property
     def wanted(self) -> Adapter:
-        """The adapter of the caller, or the choice among all; one of them where it is fitted in
+        """The adapter of the caller, or the choice among several; one of them where it is fitted in
         every sweep.
         """
         chosen = AutoAdapter() if self.adapter is None else self.adapter
@@ -50,6 +52,16 @@ class Request:
             return None if isinstance(self.strength, str) else self.strength
         return Strength(temper=(float(self.strength),), regularization=1.0)
 
+    def check_anchors(self, anchors: int) -> None:
+        """Raise where a choice among adapters has none to learn from."""
+        if anchors < 2 and (self.adapter is None or isinstance(self.adapter, AutoAdapter)):
+            who = "WarmStart" if self.adapter is None else "AutoAdapter"
+            raise AnchorError(
+                f"{who} needs at least 2 anchors, {self.side} with interactions in both catalogs: "
+                f"it got {anchors}; check that both use the same ids, or use MeanAdapter, which "
+                "needs none"
+            )
+
     def check(self, source: Any, target: Any, features: Any) -> None:
         """Raise what is wrong with the arguments, or with what they are to be fitted on."""
         if not isinstance(source, Interactions | Factors):
@@ -62,17 +74,21 @@ class Request:
         if not isinstance(self.model, PriorALS):
             raise TypeError(f"model must be a PriorALS, got {type(self.model).__name__}")
         given = self.adapter
-        if given is not None and (isinstance(given, type) or not isinstance(given, Adapter)):
+        if isinstance(given, Unregistered):
             raise TypeError(
-                f"adapter must be an object with fit and predict, got {given!r}: "
-                "pass one, for example RidgeAdapter()"
+                "the adapter of this saved model could not be saved: pass one before fitting it "
+                "again, for example warm.adapter = RidgeAdapter()"
             )
+        if given is not None:
+            check_adapter(given)
+            _check_settings(given)
         self._check_reader(features)
         if self.side not in ("users", "items"):
             raise ValueError(f'side must be "users" or "items", got {self.side!r}')
         checked_gate(self.gate)
         strength: Any = self.strength
-        number = isinstance(strength, Real) and 0 <= float(strength) < np.inf
+        number = isinstance(strength, Real) and not isinstance(strength, bool)
+        number = number and 0 <= float(strength) < np.inf
         if not (number or isinstance(strength, Strength) or strength == "auto"):
             raise ValueError(
                 f'strength must be "auto", a number from 0 on or a Strength, got {strength!r}'
@@ -122,6 +138,14 @@ class Request:
                 f"{type(wanted).__name__} reads no features: pass ContentAdapter(), or leave the "
                 "adapter out"
             )
+
+
+def _check_settings(adapter: Any) -> None:
+    """What an adapter has to say of its own settings, before anything is fitted."""
+    if hasattr(adapter, "check_settings"):
+        adapter.check_settings()
+    if isinstance(adapter, AutoAdapter):
+        metric(adapter.metric)
 
 
 def checked_gate(gate: Any) -> bool | Literal["soft"]:

@@ -12,7 +12,14 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from coldstart.adapters.base import Adapter, AnchorContext, Tunable, reads_features, sphere
+from coldstart.adapters.base import (
+    Adapter,
+    AnchorContext,
+    Tunable,
+    in_one_space,
+    reads_features,
+    sphere,
+)
 from coldstart.adapters.feature_map import rows_told
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors
@@ -57,6 +64,8 @@ class Space:
         What is known of the rows besides interactions, zeros where that is nothing.
     appended : int
         How many of the rows, the last ones, are in no catalog: only features know them.
+    given : array (n, D) or None
+        The rows as they came, where `rows` are their coordinates along the directions that vary.
     """
 
     ids: Vocabulary
@@ -66,6 +75,15 @@ class Space:
     alpha: float | None = None
     features: Any = None
     appended: int = 0
+    given: Floats | None = None
+
+    @classmethod
+    def spanned(
+        cls, ids: Vocabulary, rows: Floats, matrix: sp.csr_matrix | None, other: Floats, **more: Any
+    ) -> Space:
+        """Rows of the source, as `spanning` leaves them."""
+        along = spanning(rows)
+        return cls(ids, along, matrix, other, given=None if along is rows else rows, **more)
 
     @cached_property
     def active(self) -> NDArray[np.bool_]:
@@ -100,13 +118,26 @@ class Space:
             return self
         ids = self.ids.union(features.ids.take(rows_told(features.matrix)))
         more = len(ids) - len(self.ids)
-        rows = np.vstack([self.rows, np.zeros((more, self.rows.shape[1]), np.float32)])
         matrix = self.matrix
         if matrix is not None:
             parts = matrix.data, matrix.indices, np.append(matrix.indptr, np.full(more, matrix.nnz))
             matrix = sp.csr_matrix(parts, shape=(len(ids), matrix.shape[1]))
         told, _ = features.rows(ids, missing="mask")
-        return replace(self, ids=ids, rows=rows, matrix=matrix, features=told, appended=more)
+        return replace(
+            self,
+            ids=ids,
+            rows=_longer(self.rows, more),
+            matrix=matrix,
+            features=told,
+            appended=more,
+            given=None if self.given is None else _longer(self.given, more),
+        )
+
+    def seen_by(self, adapter: Adapter) -> Space:
+        """The rows as they came, for an adapter that takes source and target for one space."""
+        if self.given is None or not in_one_space(adapter):
+            return self
+        return replace(self, rows=self.given, given=None)
 
     def crossed(self, anchors: Anchors) -> NDArray[np.bool_]:
         """Rows (n,) that a map may say something of: all, but those with features where the rows
@@ -134,16 +165,17 @@ def target_space(model: PriorALS, catalog: Interactions) -> Space:
 def source_space(source: Interactions | Factors, model: Any, *, show_progress: bool) -> Space:
     """Embed the rows of the source: with `model`, or as they come from elsewhere."""
     if isinstance(source, Factors):
-        return Space(source.users, spanning(source.user_factors), None, source.item_factors)
+        return Space.spanned(source.users, source.user_factors, None, source.item_factors)
     if isinstance(model, PriorALS):
         model.fit(source.user_items, show_progress=show_progress)
-        rows = spanning(model.fold_in(source.user_items))
-        return Space(source.users, rows, source.user_items, model.item_factors, model.alpha)
+        log = source.user_items
+        rows = model.fold_in(log)
+        return Space.spanned(source.users, rows, log, model.item_factors, alpha=model.alpha)
     model = copy.deepcopy(model)
     # other libraries want arrays that they could write to
     model.fit(source.user_items.copy(), show_progress=show_progress)
     rows, columns = (np.asarray(f, np.float32) for f in (model.user_factors, model.item_factors))
-    return Space(source.users, spanning(rows), source.user_items, columns)
+    return Space.spanned(source.users, rows, source.user_items, columns)
 
 
 def spanning(rows: Floats) -> Floats:
@@ -158,6 +190,11 @@ def spanning(rows: Floats) -> Floats:
         return rows
     along: Floats = (rows @ vectors[:, varies]).astype(np.float32)
     return along
+
+
+def _longer(rows: Floats, more: int) -> Floats:
+    """The rows, and so many rows of zeros after them."""
+    return np.vstack([rows, np.zeros((more, rows.shape[1]), np.float32)])
 
 
 def null_priors(space: Space, anchors: NDArray[np.int64]) -> Prior:
@@ -183,6 +220,7 @@ def fit_adapter(adapter: Adapter, source: Space, target: Space, anchors: Anchors
     """A copy of the adapter, fitted on the anchors that it can read; or on all rows of both
     catalogs that are `met`, where the adapter is `unpaired`: its rows need not correspond.
     """
+    source = source.seen_by(adapter)
     anchors = anchors.take(source.readable(adapter, anchors.source))
     mean, covariance = target.moments
     unpaired = bool(getattr(adapter, "unpaired", False))
@@ -210,6 +248,7 @@ def predict(adapter: Adapter, source: Space, rows: NDArray[Any]) -> Prior:
     """What a fitted adapter says of some rows of the source; those that it cannot read have the
     mean prior, with the average precision.
     """
+    source = source.seen_by(adapter)
     readable = source.readable(adapter, rows)
     if readable.all():
         return _said(adapter, source, rows)

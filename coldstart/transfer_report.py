@@ -109,6 +109,7 @@ class TransferReport:
         side: str,
         adapter: Any,
         source: tuple[int, ...],
+        given: int | None = None,
         target: tuple[int, ...],
         anchors: int,
         moved: int,
@@ -125,12 +126,17 @@ class TransferReport:
         trust: ArrayLike = (),
     ) -> TransferReport:
         """Put the parts of a fit together; `chosen` says whether the strength was to be chosen,
+        `given` how many factors the source had before it was projected,
         `gated` whether a gate was asked for, and `refined` what was chosen in place of `found`.
         Rows that only `features` know are counted there alone; `trust` are the weights of rows
         under a `soft` gate.
         """
         weights = np.zeros(0) if soft is None else np.asarray(trust, np.float64)
         warnings = []
+        if given is not None:
+            warnings.append(
+                f"{source[1]} of {given} directions of the source vary; it was projected on them"
+            )
         if anchors < source[1] and getattr(adapter, "needs_anchors", True):
             warnings.append(
                 f"{anchors} anchors are fewer than the {source[1]} source factors: "

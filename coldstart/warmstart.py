@@ -44,7 +44,7 @@ class WarmStart:
 
     Fitting trains the target model on the target alone, maps the source embeddings of one side into
     its space, and solves the rows of that side around the mapped prior. Factors of the other side
-    never see the source.
+    never see the source, unless `refine` is asked for.
 
     Parameters
     ----------
@@ -52,7 +52,8 @@ class WarmStart:
         The target model; only its settings are read.
     adapter : Adapter, optional
         Learns the map from anchors, ids that both catalogs have. Settings it leaves open are chosen
-        on held-out anchors. `AutoAdapter` by default: everything is chosen on them.
+        on held-out anchors. `AutoAdapter` by default: they choose among the adapters that it names,
+        and the rest with them.
     side : {"users", "items"}, default "users"
         Which embeddings are mapped.
     source_model : factor model, optional
@@ -130,6 +131,12 @@ class WarmStart:
         self.num_threads = num_threads
         self.show_progress = show_progress
 
+    def __repr__(self) -> str:
+        asked = ("adapter", "side", "strength", "gate", "refine")
+        settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in asked)
+        state = "fitted" if hasattr(self, "served_") else "not fitted"
+        return f"WarmStart({type(self.model).__name__}, {settings}): {state}"
+
     def fit(
         self,
         source: Interactions | Factors,
@@ -182,6 +189,7 @@ class WarmStart:
         )
         origin = models.sources[0]()
         anchors = self._anchors(origin, target)
+        self._request.check_anchors(len(anchors))
         if self.refine:
             return self._fit_refined(models.targets[0], origin, target, anchors, rng)
         found = self._find(models, origin, target, anchors, rng)
@@ -269,6 +277,11 @@ class WarmStart:
     def load(cls, path: str | PathLike[str]) -> WarmStart:
         """Read what `save` wrote. It answers as the saved one did; what it learned of the source is
         in its priors.
+
+        `adapter` and `adapter_` are unfitted, with the settings of the one that was chosen: `fit`
+        begins anew. An adapter that is not in `coldstart.adapters.ADAPTERS`, or has settings that
+        are no plain values such as a regressor of scikit-learn, is not saved: before another `fit`
+        set `adapter`.
 
         Raises
         ------
@@ -443,10 +456,12 @@ class WarmStart:
         """What was moved, by what is kept."""
         fitted = self._fitted
         moved = origin.ids.rows(fitted.ids[0].ids[fitted.belief.mapped[:-1]])
+        seen = origin.seen_by(self.adapter_)
         return TransferReport.of(
             side=self.side,
             adapter=self.adapter_,
-            source=(len(origin.ids) - origin.appended, origin.rows.shape[1]),
+            source=(len(origin.ids) - origin.appended, seen.rows.shape[1]),
+            given=None if seen.given is None else seen.given.shape[1],
             target=fitted.model.user_factors.shape,
             anchors=int(origin.met[anchors.source].sum()),
             moved=int(origin.met[moved].sum()),

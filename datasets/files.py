@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coldstart.errors import DataError
-from coldstart.features import Features
+from coldstart.features import Features, feature_columns
 from coldstart.frames import check_columns
 from coldstart.interactions import Interactions
 
@@ -112,8 +112,9 @@ def read_features(
     Features(2 ids x 3 columns, sparse)
     """
     file, name = _located(path)
-    wanted = [id, *text, *categories, *numbers, domain if name is not None else None]
     try:
+        columns = feature_columns(text, categories, numbers)
+        wanted = [id, *columns, domain if name is not None else None]
         frame = _one_domain(read_table(file, wanted, separator), domain, name)
         for column in numbers:
             frame = _with_numbers(frame, column)

@@ -658,6 +658,18 @@ class TestWrongUsage:
         assert words in reason
         assert content(tmp_path) == {}
 
+    @pytest.mark.parametrize(
+        ("command", "option", "words"),
+        [
+            ("evaluate", "--arms=ridge", "unknown arm 'ridge': known are"),
+            ("evaluate", "--metric=ndgc", "unknown metric 'ndgc': known are"),
+            ("benchmark", "--metric=ndgc", "unknown metric 'ndgc': known are"),
+        ],
+    )
+    def test_wrong_names_are_told_before_a_file_is_read(self, command, option, words, tmp_path):
+        missing = tmp_path / "missing.csv"
+        assert words in fail(2, command, "--source", missing, "--target", missing, option)
+
     def test_an_unknown_adapter_is_told_with_those_there_are(self, both, tmp_path):
         reason = fail(2, "fit", *both, "--adapter=magic", "--out", tmp_path / "model")
         assert "unknown adapter 'magic': known are auto, " in reason

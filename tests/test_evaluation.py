@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from sklearn.metrics import ndcg_score
 
+from coldstart.adapters import IdentityAdapter
 from coldstart.arms import ARMS, Arm
 from coldstart.datasets import make_cross_domain, read_interactions
 from coldstart.errors import AlignmentError, AnchorError
@@ -339,6 +340,28 @@ def test_an_arm_that_cannot_align_the_catalogs_is_named_and_changes_nothing_for_
         note = "refused is not available: they do not align: use anchors"
         assert str(found) == f"{alone}\n{note}"
     assert alone.config["unavailable"] == {}
+
+
+class Elsewhere(Fixed):
+    """An arm that takes catalogs of different widths for one space."""
+
+    name = "elsewhere"
+
+    def fit(self, task):
+        IdentityAdapter().fit(np.ones((3, 2)), np.ones((3, 4)))
+
+
+def test_an_arm_in_one_space_leaves_the_others_be_where_widths_differ(logs):
+    found = evaluate(*logs, shots=(0,), arms=["popularity", Elsewhere()], **SETTINGS)
+    assert found.config["arms"] == ["popularity"]
+    assert "source is 2 wide but target is 4" in found.config["unavailable"]["elsewhere"]
+
+
+def test_more_factors_than_the_catalogs_have_directions_do_not_stop_it(logs):
+    """100 factors of 90 columns: the source is not projected for one space, and widths agree."""
+    arms = ["popularity", "warm:identity"]
+    found = evaluate(*logs, shots=(0,), arms=arms, **{**SETTINGS, "factors": 100})
+    assert found.config["arms"] == arms
 
 
 def test_without_any_arm_that_is_available_there_are_no_results(logs):

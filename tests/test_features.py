@@ -280,6 +280,13 @@ class TestFiles:
         with pytest.raises(DataError, match=f"^{path}: {message}"):
             read_features(path, **settings)
 
+    @pytest.mark.parametrize("name", ["text", "categories", "numbers"])
+    def test_one_column_must_come_in_a_list_here_too(self, tmp_path: Path, name: str) -> None:
+        path = tmp_path / "items.csv"
+        path.write_text(self.TABLE)
+        with pytest.raises(TypeError, match=f"{name} must be a sequence of columns: put 'title'"):
+            read_features(path, **{name: "title"})
+
     @pytest.mark.parametrize(
         ("name", "settings", "ids", "told"),
         [

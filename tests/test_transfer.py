@@ -8,11 +8,13 @@ from implicit.cpu.bpr import BayesianPersonalizedRanking
 from implicit.cpu.lmf import LogisticMatrixFactorization
 
 from coldstart import transfer
-from coldstart.adapters import MeanAdapter, RidgeAdapter
+from coldstart.adapters import IdentityAdapter, MeanAdapter, RidgeAdapter
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors, find_anchors
 from coldstart.datasets import make_cross_domain
+from coldstart.errors import SpaceError
 from coldstart.factors import Factors
+from coldstart.features import Features
 from coldstart.prior import Prior
 from coldstart.threads import one_blas_thread
 
@@ -218,6 +220,46 @@ class TestSpanning:
         )
         fitted = transfer.fit_adapter(RidgeAdapter(1.0), source, target, anchors)
         assert np.isfinite(transfer.predict(fitted, source, np.arange(130)).mean).all()
+
+
+class TestOneSpace:
+    """An adapter that takes both catalogs for one space is given rows as they came."""
+
+    @pytest.fixture
+    def rows(self):
+        """The last column is 0: all others vary."""
+        rows = np.random.default_rng(1).normal(size=(130, D)).astype(np.float32)
+        rows[:, -1] = 0
+        return rows
+
+    def space(self, rows):
+        factors = Factors.from_arrays(rows, np.ones((4, rows.shape[1])))
+        return transfer.source_space(factors, None, show_progress=False)
+
+    def test_its_means_are_the_rows_bit_for_bit(self, rows, target, anchors):
+        source = self.space(rows)
+        assert source.rows.shape == (130, D - 1)
+        fitted = transfer.fit_adapter(IdentityAdapter(), source, target, anchors)
+        said = transfer.predict(fitted, source, np.arange(130))
+        assert_same_bits(said.mean, rows)
+
+    def test_a_wider_source_is_refused_though_as_many_directions_vary(self, rows, target, anchors):
+        wide = np.hstack([rows[:, :-1], np.ones((130, 1)), rows[:, :1]]).astype(np.float32)
+        wide[:, -1] += np.random.default_rng(2).normal(size=130)
+        source = self.space(wide)
+        assert source.rows.shape == (130, D)
+        with pytest.raises(SpaceError, match=f"source is {D + 1} wide but target is {D} wide"):
+            transfer.fit_adapter(IdentityAdapter(), source, target, anchors)
+
+    def test_rows_that_only_features_know_are_zeros_there_too(self, rows):
+        source = self.space(rows)
+        known = Features.from_arrays([3, 500], np.ones((2, 1)))
+        given = source.described(known).seen_by(IdentityAdapter()).rows
+        assert_same_bits(given, np.vstack([rows, np.zeros((1, D), np.float32)]))
+
+    def test_others_see_the_directions_that_vary(self, rows):
+        source = self.space(rows)
+        assert source.seen_by(RidgeAdapter()) is source
 
 
 class TestNullPriors:

@@ -67,6 +67,11 @@ def three_people_are_enough(monkeypatch):
     monkeypatch.setattr(transfer_report, "FEW_PEOPLE", 3)
 
 
+def test_a_source_that_was_projected_is_a_warning():
+    (warning,) = make_report(given=19).warnings
+    assert warning == "16 of 19 directions of the source vary; it was projected on them"
+
+
 def test_a_choice_by_few_people_is_a_warning(monkeypatch):
     monkeypatch.setattr(transfer_report, "FEW_PEOPLE", 4)
     (warning,) = make_report().warnings

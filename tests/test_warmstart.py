@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from implicit.cpu.bpr import BayesianPersonalizedRanking
 
 from coldstart import search as grids
-from coldstart.adapters import MeanAdapter, RidgeAdapter
+from coldstart.adapters import AutoAdapter, FusedAdapter, IdentityAdapter, MeanAdapter, RidgeAdapter
 from coldstart.als import PriorALS
 from coldstart.datasets import make_cross_domain, read_interactions
 from coldstart.errors import AnchorError, DataError, UnknownIdError
@@ -390,6 +390,33 @@ class TestSources:
         assert warm.report_.source_width == 4  # its column of ones says nothing
         assert model.user_factors is None
 
+    @pytest.mark.parametrize("ready", [True, False])
+    def test_a_source_that_is_projected_is_told(self, logs, ready):
+        source, target = logs
+        rows = np.random.default_rng(0).normal(size=(len(source.users), 4)).astype(np.float32)
+        rows[:, 3] = rows[:, 0]
+        factors = Factors.from_arrays(rows, np.ones((3, 4)), source.users)
+        wide = make_model(factors=len(source.items) + 3)
+        more = {} if ready else {"source_model": wide}
+        report = (
+            make_warm(strength=1.0, gate=False, **more)
+            .fit(factors if ready else source, target)
+            .report_
+        )
+        given = 4 if ready else wide.factors
+        told = f"{report.source_width} of {given} directions of the source vary"
+        assert [told in warning for warning in report.warnings].count(True) == 1
+        assert report.source_width < given
+
+    def test_rows_in_one_space_are_neither_projected_nor_told(self, logs):
+        source, target = logs
+        rows = np.random.default_rng(0).normal(size=(len(source.users), D)).astype(np.float32)
+        rows[:, 2] = 0
+        factors = Factors.from_arrays(rows, np.ones((3, D)), source.users)
+        warm = make_warm(adapter=IdentityAdapter(), strength=1.0, gate=False).fit(factors, target)
+        assert warm.report_.source_width == D
+        assert not any("vary" in warning for warning in warm.report_.warnings)
+
     def test_the_mean_needs_nobody_in_both_catalogs(self, logs):
         source = Interactions.from_csr(
             logs[0].user_items, [f"s{key}" for key in logs[0].users], logs[0].items
@@ -401,6 +428,13 @@ class TestSources:
 
 
 class TestManners:
+    def test_it_shows_what_was_asked_for_and_whether_it_is_fitted(self):
+        warm = WarmStart(make_model(), MeanAdapter(), strength=2.0)
+        assert repr(warm) == (
+            f"WarmStart(PriorALS, adapter={MeanAdapter()!r}, side='users', strength=2.0, "
+            "gate=True, refine=0): not fitted"
+        )
+
     def test_fitting_returns_itself_and_leaves_what_it_was_given_as_it_was(self, logs):
         given = *logs, make_model(rng=None), RidgeAdapter()
         before = copy.deepcopy([vars(each) for each in given])
@@ -471,6 +505,20 @@ class TestErrors:
         with pytest.raises(AnchorError, match="RidgeAdapter needs at least 2 anchors"):
             make_warm().fit(logs[0], log)
 
+    @pytest.mark.parametrize("live", [0, 1])
+    def test_too_few_for_a_choice_are_told_of_what_was_given(self, logs, live):
+        """Not of the first of the adapters that it would choose from."""
+        known = np.flatnonzero(logs[0].users.rows(logs[1].users.ids, missing="mask") >= 0)
+        dropped = np.ones(len(logs[1].users))
+        dropped[known[live:]] = 0
+        matrix = sp.csr_matrix(sp.diags(dropped) @ logs[1].user_items)
+        matrix.eliminate_zeros()
+        log = Interactions.from_csr(matrix, logs[1].users, logs[1].items)
+        for adapter, who in ((None, "WarmStart"), (AutoAdapter(), "AutoAdapter")):
+            message = f"^{who} needs at least 2 anchors, users with .*: it got {live}; .*MeanAdapt"
+            with pytest.raises(AnchorError, match=message):
+                WarmStart(make_model(), adapter, rng=0).fit(logs[0], log)
+
     @pytest.mark.parametrize("adapter", [RidgeAdapter(), MeanAdapter()])
     def test_integers_on_one_side_and_strings_on_the_other(self, logs, adapter):
         numbered = Interactions.from_csr(logs[0].user_items, items=logs[0].items)
@@ -485,6 +533,9 @@ class TestErrors:
             ({"strength": "strong"}, ValueError, 'strength must be "auto", a number from 0'),
             ({"strength": -1.0}, ValueError, 'strength must be "auto", a number from 0'),
             ({"strength": np.nan}, ValueError, 'strength must be "auto", a number from 0'),
+            ({"strength": True}, ValueError, 'strength must be "auto", a number from 0'),
+            ({"adapter": FusedAdapter([MeanAdapter()])}, ValueError, "FusedAdapter needs at least"),
+            ({"adapter": IdentityAdapter("x")}, ValueError, "scale must be a finite number"),
             ({"strength": None}, ValueError, 'strength must be "auto", a number from 0'),
             ({"model": "als"}, TypeError, "model must be a PriorALS, got str"),
             ({"adapter": "ridge"}, TypeError, "adapter must be an object with fit and predict"),

@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 from coldstart.adapters import ADAPTERS, Adapter, AnchorContext, named
-from coldstart.adapters.base import Tunable
+from coldstart.adapters.base import Tunable, in_one_space
 from coldstart.adapters.transport import TransportAdapter
 from coldstart.errors import AnchorError
 from coldstart.prior import Prior
@@ -97,7 +97,7 @@ def name(request, monkeypatch):
 @pytest.fixture
 def d_source(name):
     """Seven columns for a map, as many as the target has where there is one space."""
-    return D_TARGET if getattr(ADAPTERS[name], "one_space", False) else D_SOURCE
+    return D_TARGET if in_one_space(named(name)) else D_SOURCE
 
 
 @pytest.fixture
@@ -120,6 +120,11 @@ def test_an_adapter_can_be_made_again_from_its_settings_which_are_plain_values(n
     assert ADAPTERS[name](**settings).get_params() == named(name).get_params()
 
 
+def test_it_shows_its_settings(name):
+    shown = ", ".join(f"{key}={value!r}" for key, value in named(name).get_params().items())
+    assert repr(named(name)) == f"{ADAPTERS[name].__name__}({shown})"
+
+
 def test_an_unknown_name_is_told_with_those_there_are():
     with pytest.raises(ValueError, match=r"unknown adapter 'magic': known are .*mean.*ridge"):
         named("magic")
@@ -133,7 +138,7 @@ def test_every_new_row_gets_a_proper_gaussian_in_the_width_of_the_target(name, a
 
 @pytest.mark.parametrize(("width", "d_target"), [(3, 8), (1, 1), (5, 5)])
 def test_the_widths_of_source_and_target_may_be_any(name, width, d_target):
-    if getattr(ADAPTERS[name], "one_space", False) and width != d_target:
+    if in_one_space(named(name)) and width != d_target:
         pytest.skip("needs source and target in one space")
     source, target = draw(N, width, d_target)
     assert_proper(named(name).fit(source, target).predict(source[:2]), 2, d_target)
@@ -297,6 +302,26 @@ class TestColumnsThatSayNothing:
         source[:, 6] = source[:, 0] - 2 * source[:, 3]
         with pytest.raises(AnchorError, match="the 7 source columns are collinear"):
             named(name).fit(source, target)
+
+
+class TestLargeValues:
+    """What float32 can hold and its squares cannot."""
+
+    @pytest.mark.parametrize("place", [0, 1])
+    def test_squares_that_overflow_are_refused(self, name, anchors, place):
+        given = [array.astype(np.float32) for array in anchors]
+        given[place] *= np.float32(1e18)
+        side = ("source", "target")[place]
+        with pytest.raises(ValueError, match=f"{side} holds values up to .* in float32.* divide"):
+            named(name).fit(*given)
+
+    def test_the_largest_that_are_taken_give_finite_means(self, name, anchors, new):
+        if name == "transport":
+            pytest.skip("aligns shapes of length 1")
+        scale = 1e15 / max(np.abs(array).max() for array in anchors)
+        given = [(array * scale).astype(np.float32) for array in anchors]
+        prior = named(name).fit(*given).predict((new * scale).astype(np.float32))
+        assert np.isfinite(prior.mean).all()
 
 
 class TestContext:

@@ -12,6 +12,7 @@ from coldstart.adapters import (
     AnchorContext,
     CanonicalAdapter,
     FusedAdapter,
+    IdentityAdapter,
     MeanAdapter,
     NeighbourAdapter,
     RidgeAdapter,
@@ -97,7 +98,7 @@ class TestApproximation:
     def test_what_two_adapters_agree_on_is_not_counted_twice(self):
         source, target = draw()
         alone = RidgeAdapter().fit(source, target).predict(source)
-        for count in (1, 2, 3):
+        for count in (2, 3, 4):
             prior = FusedAdapter([RidgeAdapter()] * count).fit(source, target).predict(source)
             near(prior.mean, alone.mean)
             near(prior.matrices(), alone.matrices())
@@ -161,6 +162,24 @@ class TestAdapters:
         origins = [part.predict(source).origin for part in adapter.adapters_]
         near(adapter.predict(source).origin, np.mean(origins, axis=0))
 
-    def test_none_at_all_are_refused(self):
-        with pytest.raises(ValueError, match="FusedAdapter takes the mean of adapters: give it at"):
-            FusedAdapter([]).fit(*draw())
+    @pytest.mark.parametrize("few", [[], [RidgeAdapter()]])
+    def test_fewer_than_two_are_refused(self, few):
+        with pytest.raises(ValueError, match=f"FusedAdapter needs at least 2 .*, got {len(few)}"):
+            FusedAdapter(few).fit(*draw())
+
+    @pytest.mark.parametrize(
+        ("parts", "message"),
+        [
+            (["ridge", "mean"], r"adapters\[0\] of FusedAdapter must be .*, got 'ridge': pass one"),
+            ([MeanAdapter(), RidgeAdapter], r"adapters\[1\] of FusedAdapter must be an object"),
+            ("ridge", "FusedAdapter takes a sequence of adapters, got 'ridge': pass some"),
+            (MeanAdapter(), "FusedAdapter takes a sequence of adapters, got MeanAdapter"),
+        ],
+    )
+    def test_names_and_classes_are_refused(self, parts, message):
+        with pytest.raises(TypeError, match=message):
+            FusedAdapter(parts).fit(*draw())
+
+    def test_a_part_in_one_space_speaks_for_all(self):
+        assert FusedAdapter([IdentityAdapter(), MeanAdapter()]).one_space
+        assert not FusedAdapter().one_space

@@ -12,6 +12,7 @@ from scipy.stats import chi2
 
 from coldstart.adapters import AnchorContext, IdentityAdapter
 from coldstart.adapters.spread import shrunk
+from coldstart.errors import SpaceError
 
 N, D = 60, 4
 
@@ -92,11 +93,15 @@ def test_without_a_mean_of_all_rows_it_leads_to_that_of_the_anchors():
 
 def test_unequal_widths_are_refused_with_what_to_use_instead():
     message = "source is 3 wide but target is 4 wide: IdentityAdapter needs one space, use Procru"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(SpaceError, match=message) as error:
         IdentityAdapter().fit(np.ones((5, 3)), np.ones((5, 4)))
+    assert isinstance(error.value, ValueError)
 
 
-@pytest.mark.parametrize("scale", [np.nan, np.inf])
+@pytest.mark.parametrize("scale", [np.nan, np.inf, "x", None, True])
 def test_a_scale_that_is_no_number_is_refused(scale):
-    with pytest.raises(ValueError, match=re.escape(f"scale must be a finite number, got {scale}")):
+    with pytest.raises(
+        ValueError,
+        match=re.escape(f"scale must be a finite number, for example 1.0, got {scale!r}"),
+    ):
         IdentityAdapter(scale).fit(*draw())
