@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from coldstart.errors import AlignmentError
 from coldstart.prior import Prior
@@ -179,20 +179,7 @@ class TransportAdapter(Settled):
         rows = s[chosen[0]].astype(np.float64), t[chosen[1]].astype(np.float64)
         points = directions(rows[0], mass), directions(rows[1], ones)
         rng = np.random.default_rng(self.rng)
-        found = self._aligned(points[0], mass, points[1], rng)
-        chance = self._by_chance(points[0], mass, rows[1], rng)
-        self.report_ = AlignmentReport(*sizes, found.agreement, chance, self.level)
-        if not self.report_.beats_chance:
-            raise _refusal("do not align better than by chance", self.report_)
-        pairs, self.rotation_ = refined(*points, found.rotation)
-        again = self._aligned(points[0], mass, points[1], rng)
-        stability = _likeness(points[0], self.rotation_, refined(*points, again.rotation)[1])
-        self.report_ = replace(self.report_, stability=stability)
-        if not self.report_.accepted:
-            raise _refusal("align in more than one way", self.report_)
-        if pairs.shape[1] < 2:
-            raise _refusal("leave fewer than two anchors", self.report_)
-        self.report_ = replace(self.report_, pairs=pairs.shape[1])
+        pairs = self._paired(points, mass, rows[1], rng)
         self.pairs_ = np.stack([chosen[0][pairs[0]], chosen[1][pairs[1]]])
         told = AnchorContext(
             mean=t.mean(axis=0) if context.mean is None else context.mean,
@@ -207,6 +194,30 @@ class TransportAdapter(Settled):
 
         self.realigned_ = Realigned.of(rows, mass, learned, search, self.ridge, told)
         self.map_ = learned
+
+    def _paired(
+        self, points: tuple[Array, Array], mass: Array, target: Array, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Anchors (2, n_pairs) between `points` (m, k) and (n, k), and the rotation that they
+        follow; refused where chance does as well, or another start finds another rotation. `target`
+        (n, d_target) are the rows behind the second points.
+        """
+        source, other = points
+        found = self._aligned(source, mass, other, rng)
+        chance = self._by_chance(source, mass, target, rng)
+        self.report_ = AlignmentReport(len(source), len(other), found.agreement, chance, self.level)
+        if not self.report_.beats_chance:
+            raise _refusal("do not align better than by chance", self.report_)
+        pairs, self.rotation_ = refined(source, other, found.rotation)
+        again = self._aligned(source, mass, other, rng)
+        stability = _likeness(source, self.rotation_, refined(source, other, again.rotation)[1])
+        self.report_ = replace(self.report_, stability=stability)
+        if not self.report_.accepted:
+            raise _refusal("align in more than one way", self.report_)
+        if pairs.shape[1] < 2:
+            raise _refusal("leave fewer than two anchors", self.report_)
+        self.report_ = replace(self.report_, pairs=pairs.shape[1])
+        return pairs
 
     def _aligned(
         self, source: Array, mass: Array, target: Array, rng: np.random.Generator

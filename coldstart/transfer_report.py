@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -132,36 +133,10 @@ class TransferReport:
         under a `soft` gate.
         """
         weights = np.zeros(0) if soft is None else np.asarray(trust, np.float64)
-        warnings = []
-        if given is not None:
-            warnings.append(
-                f"{source[1]} of {given} directions of the source vary; it was projected on them"
-            )
-        if anchors < source[1] and getattr(adapter, "needs_anchors", True):
-            warnings.append(
-                f"{anchors} anchors are fewer than the {source[1]} source factors: "
-                "the map is mostly its prior"
-            )
-        if features is not None and not anchors:
-            warnings.append(
-                f"source and target have no {side} in common: all that counts are the features"
-            )
-        if found is not None and found.people < FEW_PEOPLE:
-            warnings.append(
-                f"only {found.people} people were held out to choose the strength: it is a guess"
-            )
-        if refined is not None:
-            if not (gated or refined.keep):
-                warnings.append("the refined model serves without proof: gate=False")
-        elif gated and found is None:
-            warnings.append(
-                "too few anchors to hold any out: the gate is closed, everybody is served by the "
-                f"{fallback.arms[0]}"
-            )
-        elif chosen and found is None:
-            warnings.append(
-                "too few anchors to hold any out: the strength is the adapter's own, untested"
-            )
+        warnings = (
+            *_of_the_map(adapter, source[1], given, anchors, side, features),
+            *_of_the_proof(found, fallback, refined, chosen=chosen, gated=gated),
+        )
         return cls(
             side=side,
             adapter=_described(adapter),
@@ -175,7 +150,7 @@ class TransferReport:
             gains=_gains(found) if found else (),
             gate=gate,
             fallback=fallback,
-            warnings=tuple(warnings),
+            warnings=warnings,
             refined=refined,
             features=features,
             soft=soft,
@@ -284,6 +259,44 @@ def _described(adapter: Any) -> str:
     if settings.get("adapters"):
         return f"{type(adapter).__name__}({', '.join(map(_described, settings['adapters']))})"
     return f"{type(adapter).__name__}({', '.join(f'{k}={v!r}' for k, v in settings.items())})"
+
+
+def _of_the_map(
+    adapter: Any, width: int, given: int | None, anchors: int, side: str, features: Described | None
+) -> Iterator[str]:
+    """What to beware of in what was learned: `given` factors were projected on `width`."""
+    if given is not None:
+        yield f"{width} of {given} directions of the source vary; it was projected on them"
+    if anchors < width and getattr(adapter, "needs_anchors", True):
+        yield (
+            f"{anchors} anchors are fewer than the {width} source factors: "
+            "the map is mostly its prior"
+        )
+    if features is not None and not anchors:
+        yield f"source and target have no {side} in common: all that counts are the features"
+
+
+def _of_the_proof(
+    found: Found | None,
+    fallback: Fallback,
+    refined: RefineChoice | None,
+    *,
+    chosen: bool,
+    gated: bool,
+) -> Iterator[str]:
+    """What to beware of in what held-out people could tell."""
+    if found is not None and found.people < FEW_PEOPLE:
+        yield f"only {found.people} people were held out to choose the strength: it is a guess"
+    if refined is not None:
+        if not (gated or refined.keep):
+            yield "the refined model serves without proof: gate=False"
+    elif gated and found is None:
+        yield (
+            "too few anchors to hold any out: the gate is closed, everybody is served by the "
+            f"{fallback.arms[0]}"
+        )
+    elif chosen and found is None:
+        yield "too few anchors to hold any out: the strength is the adapter's own, untested"
 
 
 def _gains(found: Found) -> tuple[Gain, ...]:

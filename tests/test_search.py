@@ -127,13 +127,18 @@ class TestCrossing:
 
     def test_a_family_that_needs_another_source_model_is_found_among_the_finalists(self):
         values = {(5, 1): 0.9, (0, 0): 0.7}
-        worth = lambda c, p, k: values.get((c.adapter, c.source), 0.5)  # noqa: E731
+
+        def worth(crossing, *_):
+            return values.get((crossing.adapter, crossing.source), 0.5)
+
         assert choose(MadeUp(worth), plan(sources=2), EVERYBODY).crossing == Crossing(5, 1)
         alone = choose(MadeUp(worth), plan(sources=2, finalists=1), EVERYBODY)
         assert alone.crossing == Crossing(0)
 
     def test_a_mean_of_the_best_of_two_families_is_chosen_where_it_is_better(self):
-        worth = lambda c, p, k: {4: 0.6}.get(c.adapter, 0.9 if c.adapter >= 6 else 0.5)  # noqa: E731
+        def worth(crossing, *_):
+            return {4: 0.6}.get(crossing.adapter, 0.9 if crossing.adapter >= 6 else 0.5)
+
         bench = MadeUp(worth)
         assert choose(bench, plan(fuse=True), EVERYBODY).crossing.adapter in bench.pairs.values()
         assert set(bench.pairs) == {(0, 4), (4, 5), (0, 5)}
