@@ -7,8 +7,9 @@ draws the quality of held-out people, lets `decide` judge it thousands of times,
 
     python benchmarks/gate.py --pairs 1000
 
-fits whole warm starts instead, on synthetic catalogs that have nothing to do with each other and on
-others with more and more noise, and writes `benchmarks/results/gate.json`, ten pairs at a time; it
+fits whole warm starts instead, on synthetic catalogs that have nothing to do with each other, on a
+fifth as many whose anchors are unlike the rest of the target as well, and on others with more and
+more noise, and writes `benchmarks/results/gate.json`, ten pairs at a time; it
 goes on where it was stopped. A pair takes five seconds of one core.
 """
 
@@ -19,12 +20,13 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from apart import anchors_apart
 from numpy.typing import NDArray
 from provenance import provenance
 from scipy.special import ndtr
@@ -49,6 +51,8 @@ PEOPLE = (30, 60, 200, 1000)
 EFFECTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 RESAMPLES = 999
 NULL_REPLICATES, POWER_REPLICATES = 2000, 500
+APART = (0.5, 1.0)  # from the mean of anchors to that of others, who spread by 0.5 around theirs
+ANCHORS = 60  # of catalogs whose anchors are apart
 NOISES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 SIZES = {"n_users": 300, "n_source_items": 120, "n_target_items": 120}
 FACTORS = 16
@@ -181,13 +185,18 @@ def _row(
 
 @dataclass(frozen=True)
 class Kind:
-    """Synthetic catalogs: unrelated ones, or such as are joined by a map that misses so much."""
+    """Synthetic catalogs: unrelated ones, those whose anchors are so far from the rest besides, or
+    such as are joined by a map that misses so much.
+    """
 
     unrelated: bool = False
     noise: float = 0.5
+    apart: float = 0.0
 
     def pair(self, seed: int) -> tuple[Interactions, Interactions]:
         """Source and target; only the seed differs between pairs of a kind."""
+        if self.apart:
+            return anchors_apart(ANCHORS, self.apart, seed)
         made = make_cross_domain(unrelated=self.unrelated, noise=self.noise, rng=seed, **SIZES)
         return tuple(made)
 
@@ -231,15 +240,15 @@ def opened_by_pairs(kind: Kind, seeds: range, fit: Fit = warm_start) -> dict[str
 def summed(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Runs of one kind added up."""
     rows = []
-    for kind in dict.fromkeys((run["unrelated"], run["noise"]) for run in runs):
-        mine = [run for run in runs if (run["unrelated"], run["noise"]) == kind]
+    named = [field.name for field in fields(Kind)]
+    for kind in dict.fromkeys(tuple(run[name] for name in named) for run in runs):
+        mine = [run for run in runs if tuple(run[name] for name in named) == kind]
         pairs = sum(run["seeds"][1] - run["seeds"][0] for run in mine)
         opened = sum(run["opened"] for run in mine)
         shots = {k: sum(run["by shots"][k] for run in mine) for k in mine[0]["by shots"]}
         rows.append(
             {
-                "unrelated": kind[0],
-                "noise": kind[1],
+                **dict(zip(named, kind, strict=True)),
                 "pairs": pairs,
                 "opened": opened,
                 "share": round(opened / pairs, 4),
@@ -250,11 +259,12 @@ def summed(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def whole(n: int, file: Path) -> None:
-    """Whole warm starts on n unrelated pairs, and on a fiftieth of n at every noise; a file that is
-    there is gone on with.
+    """Whole warm starts on n unrelated pairs, on a tenth of n at each distance of the anchors, and
+    on a fiftieth of n at every noise; a file that is there is gone on with.
     """
     study = Study.at(file, shots=SHOTS, sizes=SIZES, factors=FACTORS)
-    wanted = [(Kind(unrelated=True), seeds) for seeds in _parts(n)]
+    wanted = [(Kind(True, apart=far), seeds) for seeds in _parts(n // 10) for far in APART]
+    wanted += [(Kind(unrelated=True), seeds) for seeds in _parts(n)]
     wanted += [(Kind(noise=noise), seeds) for noise in NOISES for seeds in _parts(n // 50)]
     missing = [
         (kind, seeds)

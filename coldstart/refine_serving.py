@@ -29,10 +29,10 @@ def null_arm(recipe: Recipe, refined: Refined) -> NullArm:
 
 
 def null_priors(refined: Refined, told: KnownRows) -> Prior:
-    """Their priors, two rows around the mean of all: with the average precision of the rows that
+    """Their priors, all around the mean of all rows: with the average precision of the rows that
     the model was `told` of.
     """
     said = told.prior(refined.adapter)
     average = said.pad(len(said) + 1, refined.mean).take([len(said)])
-    means = np.stack([refined.mean, refined.mean])
+    means = np.stack([refined.mean] * 3)
     return Prior(means, shared=average.matrices()[0], origin=refined.mean)

@@ -94,8 +94,10 @@ class Fitted:
         )
         if [type(opened) for opened in belief.open] != [bool] * len(belief.strength.shots):
             raise ValueError(f"the gate is {belief.open} for shots {belief.strength.shots}")
-        if belief.nulls.shared is None or belief.nulls.mean.shape != (2, belief.prior.width):
-            raise ValueError(f"{belief.nulls} is no prior around the means of two groups")
+        if belief.nulls.shared is None or belief.nulls.mean.shape != (3, belief.prior.width):
+            raise ValueError(
+                f"{belief.nulls} is no prior around the means of all, of anchors and half way"
+            )
         n = len(ids[0]) + 1
         if not (len(rows) < n == len(belief.prior) == len(belief.mapped)):
             raise ValueError(f"{n - 1} ids do not fit the factors or the priors")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldstart.evidence import SoftGate, fit_soft
-from coldstart.strength import Fallback, NullArm, Strength
+from coldstart.strength import WHOSE, Fallback, NullArm, Strength
 from coldstart.trials import Bench, Crossing, Pull
 
 __all__ = [
@@ -163,32 +163,42 @@ def choose(bench: Bench, plan: Plan, people: Mask) -> Choice:
 
 
 def choose_null(
-    bench: Bench, plan: Plan, people: Mask, target: int | None = None, *, popular: bool = True
+    bench: Bench,
+    plan: Plan,
+    people: Mask,
+    target: int | None = None,
+    *,
+    popular: bool = True,
+    careful: bool = False,
 ) -> NullChoice:
     """The arms without a source that are best for some of the people, all with one target model
     (the one of that number, where it is given); `popular` lists among them or not.
 
     All arms are compared with the default target model, however little may be tried, and those that
     are best there with every other one that a crossing was measured with: a source must not win for
-    want of a rival, nor because its rivals were chosen with more caution than itself.
+    want of a rival. Rivals are taken by their plain means; what serves is chosen with care, that is
+    `cautious`: few people tell little, and the mean prior as it is loses little.
     """
 
-    def worth(arm: NullArm, number: int, k: int) -> float:
-        return _mean(bench.null_quality(arm, number, k)[people])
+    def worth(quality: People, home: People) -> float:
+        return cautious(quality, home) if careful else _mean(quality)
 
-    def total(number: int, arms: dict[int, NullArm]) -> float:
-        return _mean(worth(arm, number, k) for k, arm in arms.items())
+    def quality(arm: NullArm, number: int, k: int) -> People:
+        return bench.null_quality(arm, number, k)[people]
 
     def best(number: int) -> dict[int, NullArm]:
-        return {
-            k: max(_null_arms(k, popular), key=partial(worth, number=number, k=k))
-            for k in plan.shots
-        }
+        def of(k: int) -> NullArm:
+            home, *others = _null_arms(k, popular)
+            least = quality(home, number, k)
+            return max((home, *others), key=lambda arm: worth(quality(arm, number, k), least))
+
+        return {k: of(k) for k in plan.shots}
 
     arms = best(target or 0)
     if target is None:
         others = [number for number in range(1, plan.targets) if bench.has_tried(number)]
-        target = max([0, *others], key=lambda number: total(number, arms))
+        shares = {n: _shares([quality(arms[k], n, k) for k in arms]) for n in (0, *others)}
+        target = max(shares, key=lambda number: worth(shares[number], shares[0]))
         if target:
             arms = best(target)
     return NullChoice(target, arms)
@@ -203,7 +213,7 @@ def soften(
     One gate serves every number of shots.
     """
     target = choice.crossing.target
-    arms = choose_null(bench, plan, people, target, popular=False).arms
+    arms = choose_null(bench, plan, people, target, popular=False, careful=True).arms
     delta, transfer, null = (
         np.stack(rows)[:, people]
         for rows in zip(
@@ -232,9 +242,10 @@ class Outer:
     quality : dict of str to array (n_shots, n_people)
         Of the choice ("auto"), as it would be served, and of the best of each family of adapters.
     baseline : array (n_shots, n_people)
-        Of the best arm without a source.
+        Of the arm without a source that is best for all of them, their own fold included: what is
+        against the transfer is one arm, in its best light.
     baseline_names : tuple of str, for each number of shots
-        Of the arm that most folds have there, its ridge as it is and not as a multiple.
+        Its ridge as it is and not as a multiple.
     """
 
     quality: dict[str, NDArray[np.float64]]
@@ -243,16 +254,14 @@ class Outer:
 
 
 def outer_quality(bench: Bench, plan: Plan, tick: Callable[[], object] = lambda: None) -> Outer:
-    """Measure the whole search on every fold, made without that fold."""
+    """Measure the whole search on every fold, made without that fold, and what it has to beat."""
     n_people = len(bench.groups)
     shape = len(plan.shots), n_people
     quality: dict[str, NDArray[np.float64]] = {}
-    baseline = np.full(shape, np.nan)
-    named: list[list[str]] = [[] for _ in plan.shots]
     for number in range(len(bench.folds)):
         tick()
         inside = bench.groups == number
-        choice, null = choose(bench, plan, ~inside), choose_null(bench, plan, ~inside)
+        choice = choose(bench, plan, ~inside)
         softened = soften(bench, plan, choice, ~inside) if plan.soft else None
         candidates = {"auto": (choice.crossing, choice.pulls)}
         for numbers in bench.families():
@@ -267,12 +276,10 @@ def outer_quality(bench: Bench, plan: Plan, tick: Callable[[], object] = lambda:
             for place, k in enumerate(plan.shots):
                 mixed = bench.mixed_quality(choice.crossing, choice.pulls[k], arms[k], gate, k)
                 quality["auto"][place, inside] = mixed[inside]
-        for place, k in enumerate(plan.shots):
-            arm = null.arms[k]
-            baseline[place, inside] = bench.null_quality(arm, null.target, k)[inside]
-            named[place].append(bench.null_name(arm, null.target))
-    names = tuple(max(sorted(set(row)), key=row.count) for row in named)
-    return Outer(quality, baseline, names)
+    null = choose_null(bench, plan, np.ones(n_people, bool))
+    baseline = [bench.null_quality(arm, null.target, k) for k, arm in null.arms.items()]
+    names = tuple(bench.null_name(arm, null.target) for arm in null.arms.values())
+    return Outer(quality, np.stack(baseline), names)
 
 
 def usable_shots(bench: Bench, shots: Sequence[int]) -> tuple[int, ...]:
@@ -293,11 +300,11 @@ def _null_arms(shots: int, popular: bool) -> list[NullArm]:
     """Arms without a source, the usual one first; ridges are multiples of the target model's."""
     whose = ("all", "anchors")
     lists = [NullArm("popularity", who, 1.0, 1.0) for who in whose] if popular else []
-    means = [NullArm("mean", who, 1.0, 1.0) for who in whose]
+    means = [NullArm("mean", who, 1.0, 1.0) for who in WHOSE]
     if not shots:
         return [*means, *lists]
     plain = [NullArm("plain", "all", 1.0, ridge) for ridge in PLAIN_RIDGES]
-    tempered = [NullArm("mean", *knobs) for knobs in product(whose, NULL_TEMPERS, RIDGES)]
+    tempered = [NullArm("mean", *knobs) for knobs in product(WHOSE, NULL_TEMPERS, RIDGES)]
     return list(dict.fromkeys([*means, *lists, *plain, *tempered]))
 
 

@@ -39,8 +39,9 @@ class Belief:
         What the source says of them; the last one is that of an unknown id.
     mapped : array (n + 1,) of bool
         Whether the source says anything of the row.
-    nulls : Prior of 2 rows
-        Around the mean of all rows and around that of the anchors, for everybody else.
+    nulls : Prior of 3 rows
+        Around the mean of all rows, around that of the anchors and half way between, for everybody
+        else.
     strength : Strength
         Of mapped rows.
     open : tuple of bool, one per number of shots of `strength`
@@ -73,7 +74,7 @@ class Belief:
         mean = rows.mean(axis=0)
         covariance = n * np.cov(rows.T, bias=True) + np.eye(d) * (rows.var() or 1.0)
         shared = np.linalg.inv(np.reshape(covariance, (d, d)) / (n + 1))
-        nulls = Prior(np.stack([mean, mean]), shared=shared, origin=mean)
+        nulls = Prior(np.stack([mean] * 3), shared=shared, origin=mean)
         nothing = Prior(np.zeros((n + 1, d), np.float32), 0.0)
         plain, mean_of_all = (
             Fallback((0,), (NullArm(kind, "all", 1.0, regularization),))
@@ -121,7 +122,7 @@ class Belief:
         for arm in dict.fromkeys(arm for arm in arms if arm is not None):
             mean = None
             if arm.kind != "plain":  # behind a list of what is popular stands a mean as well
-                mean = self.nulls.take([int(arm.whose == "anchors")]).temper(arm.temper)
+                mean = self.nulls.take([arm.row]).temper(arm.temper)
             yield np.flatnonzero(arms == arm), mean, arm.regularization
 
 

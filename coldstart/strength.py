@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from coldstart.prior import Prior
 
-__all__ = ["Counts", "Fallback", "NullArm", "Strength"]
+__all__ = ["WHOSE", "Counts", "Fallback", "NullArm", "Strength"]
 
 Counts = NDArray[np.integer[Any]]
 
@@ -90,6 +90,9 @@ class Strength:
         return cls(**lists, regularization=values["regularization"])
 
 
+WHOSE = ("all", "anchors", "both")
+
+
 @dataclass(frozen=True)
 class NullArm:
     """One way to serve rows of which no source says anything.
@@ -98,8 +101,8 @@ class NullArm:
     ----------
     kind : {"popularity", "mean", "plain"}
         The same list for everybody, a prior at a mean of the target rows, or no prior.
-    whose : {"all", "anchors"}
-        Who is counted, or of whom the mean is.
+    whose : {"all", "anchors", "both"}
+        Who is counted, or of whom the mean is; "both" is half way between the means of the others.
     temper : float
         Factor on the precision of the mean prior, the inverse covariance of all target rows.
     regularization : float
@@ -112,8 +115,14 @@ class NullArm:
     regularization: float = 20.0
 
     def __post_init__(self) -> None:
-        if self.kind not in ("popularity", "mean", "plain") or self.whose not in ("all", "anchors"):
+        known = self.kind in ("popularity", "mean", "plain") and self.whose in WHOSE
+        if not known or (self.whose == "both" and self.kind != "mean"):
             raise ValueError(f"no such arm without a source: {self.kind!r} of {self.whose!r}")
+
+    @property
+    def row(self) -> int:
+        """Which of the priors that know no source is this one's."""
+        return WHOSE.index(self.whose)
 
     def times(self, ridge: float) -> NullArm:
         """The same, its ridge being meant as a multiple of that one."""
@@ -125,7 +134,8 @@ class NullArm:
         ridge = f"ridge {self.regularization:g}"
         if self.kind == "plain":
             return f"plain ALS, {ridge}"
-        return f"mean of {self.whose}, temper {self.temper:g}, {ridge}"
+        whose = "all and anchors" if self.whose == "both" else self.whose
+        return f"mean of {whose}, temper {self.temper:g}, {ridge}"
 
 
 @dataclass(frozen=True)

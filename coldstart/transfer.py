@@ -198,12 +198,13 @@ def _longer(rows: Floats, more: int) -> Floats:
 
 
 def null_priors(space: Space, anchors: NDArray[np.int64]) -> Prior:
-    """Priors that know no source, two rows: the mean of all target rows, and that of the rows
-    `anchors`. Both have the covariance of all rows.
+    """Priors that know no source, three rows: the mean of all target rows, that of the rows
+    `anchors`, and half way. All have the covariance of all rows.
     """
     mean, covariance = space.moments
     rows = space.rows[anchors].astype(np.float64)
-    means = np.stack([mean, rows.mean(axis=0) if len(rows) else mean])
+    theirs = rows.mean(axis=0) if len(rows) else mean
+    means = np.stack([mean, theirs, (mean + theirs) / 2])
     n = int(space.active.sum())
     proper = (n * covariance + sphere(covariance)) / (n + 1)
     return Prior(means, shared=np.linalg.inv(proper), origin=mean)

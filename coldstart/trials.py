@@ -105,7 +105,7 @@ class Trained:
 
     @cached_property
     def nulls(self) -> Prior:
-        """Priors that know no source, of two rows: around the mean of all, and of the anchors."""
+        """Priors that know no source, as `null_priors` makes them."""
         return null_priors(self.space, self.anchors)
 
     def solve(self, history: sp.csr_matrix, prior: Prior | None, ridge: float) -> Floats:
@@ -139,7 +139,7 @@ class Trained:
         ridge = arm.regularization * self.model.regularization
         if arm.kind == "plain":
             return None, ridge
-        return self.nulls.take([int(arm.whose == "anchors")]).temper(arm.temper), ridge
+        return self.nulls.take([arm.row]).temper(arm.temper), ridge
 
 
 class Fold:

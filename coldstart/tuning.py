@@ -100,9 +100,9 @@ class Found:
         return soften(self.bench, self.plan, self.choice, everybody)[0]
 
     def null(self, target: int | None = None, *, popular: bool = True) -> NullChoice:
-        """The best arms without a source, with that target model or the best one."""
+        """The arms without a source that serve, with that target model or the best one."""
         everybody = np.ones(len(self.bench.groups), bool)
-        return choose_null(self.bench, self.plan, everybody, target, popular=popular)
+        return choose_null(self.bench, self.plan, everybody, target, popular=popular, careful=True)
 
 
 def models_of(

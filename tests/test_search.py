@@ -280,7 +280,7 @@ class TestWithoutASource:
 
     @pytest.mark.parametrize("trials", [1, 64])
     def test_all_arms_are_compared_however_little_may_be_tried(self, trials):
-        """The source must not win for want of a rival: 25 arms, whatever `trials` says."""
+        """The source must not win for want of a rival: 36 arms, whatever `trials` says."""
         asked = set()
 
         def null(arm, number, _):
@@ -288,7 +288,7 @@ class TestWithoutASource:
             return 0.5 + 0.1 * (arm == self.ARMS[-1])
 
         found = choose_null(MadeUp(null=null), plan(trials=trials), EVERYBODY)
-        assert len(asked) == 25
+        assert len(asked) == 36
         assert found.arms[5] == self.ARMS[-1]
 
     def test_rivals_have_the_target_models_that_the_source_was_tried_with(self):
