@@ -34,6 +34,9 @@ _REASONS = {
 }
 
 
+_INFINITE = ("inf", "-inf")
+
+
 @dataclass(frozen=True)
 class Difference:
     """Gain of a candidate over the best arm without a source, at so many shots.
@@ -79,17 +82,23 @@ class Difference:
         return enough and self.high < WORTHWHILE * self.baseline
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, NaN as None."""
-        return {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in asdict(self).items()
-        }
+        """Plain values: of numbers that are not finite, NaN as None and the others as strings."""
+
+        def plain(value: Any) -> Any:
+            if not isinstance(value, float) or math.isfinite(value):
+                return value
+            return None if math.isnan(value) else str(value)
+
+        return {name: plain(value) for name, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Difference:
         """Read what `to_json` wrote."""
-        parts: dict[str, Any] = {k: math.nan if v is None else v for k, v in values.items()}
-        return cls(**parts)
+
+        def read(value: Any) -> Any:
+            return math.nan if value is None else float(value) if value in _INFINITE else value
+
+        return cls(**{name: read(value) for name, value in values.items()})
 
     def __str__(self) -> str:
         where = f"at {self.shots} shots"

@@ -158,7 +158,8 @@ def choose(bench: Bench, plan: Plan, people: Mask) -> Choice:
     if plan.fuse:
         pairs = [p for p in combinations([f.adapter for f in finalists], 2) if bench.fusible(*p)]
         best = best_of([best, *(replace(best, adapter=bench.fused(*pair)) for pair in pairs)])
-    best = best_of(replace(best, target=t) for t in _first(best.target, plan.targets))
+    targets = [replace(best, target=t) for t in _first(best.target, plan.targets)]
+    best = best_of(filter(bench.fits, targets))
     return Choice(best, _pulls(bench, plan, best, people))
 
 

@@ -229,10 +229,15 @@ class TransferReport:
         lines = [f"Closed from {k} interactions on: {arm}." for k, arm in serving.items()]
         tested = {k: gate.buckets[gate.bucket(k)].baseline_name for k in serving}
         others = [k for k, arm in serving.items() if arm != tested[k]]
-        if others and any(gate.open):
+        if others:
             lines.append(
-                f"At {listed(others)} shots that is not the arm of the test, but the best one with "
-                "the target model that the source was given."
+                f"At {listed(others)} shots that is not the arm of the test, which is the best for "
+                "the people held out: what serves is chosen with more caution"
+                + (
+                    " and has the target model that the source was given."
+                    if any(gate.open)
+                    else "."
+                )
             )
         return lines
 

@@ -17,10 +17,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from coldstart.adapters import FusedAdapter
-from coldstart.adapters.base import Adapter, reads_features
+from coldstart.adapters.base import Adapter, in_one_space, reads_features
 from coldstart.adapters.fused import fuse_evenly
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors
+from coldstart.errors import AlignmentError, AnchorError
 from coldstart.evidence import SoftGate, foretold, mixed
 from coldstart.heldout import Scorer, hold_out
 from coldstart.interactions import Interactions
@@ -179,6 +180,10 @@ class Fold:
         """That of the target model of that number."""
         return float(self._models[number].regularization)
 
+    def width(self, number: int) -> int:
+        """That of the target model of that number."""
+        return int(self._models[number].factors)
+
     def target(self, number: int) -> Trained:
         """The target model of that number, fitted when it is first asked for."""
         if number not in self._trained:
@@ -188,11 +193,18 @@ class Fold:
         return self._trained[number]
 
     def prior(self, crossing: Crossing, adapter: Adapter, source: Space) -> Prior:
-        """What the adapter of that crossing says of the held-out people."""
+        """What the adapter of that crossing says of the held-out people: as much as the mean prior
+        where it cannot be fitted without them.
+        """
         if crossing not in self._priors:
-            space = self.target(crossing.target).space
-            fitted = fit_adapter(adapter, source, space, self.anchors)
-            self._priors[crossing] = predict(fitted, source, self.people)
+            trained = self.target(crossing.target)
+            try:
+                fitted = fit_adapter(adapter, source, trained.space, self.anchors)
+                self._priors[crossing] = predict(fitted, source, self.people)
+            except AlignmentError:  # of the catalogs, whoever is held out
+                raise
+            except AnchorError:
+                self._priors[crossing] = trained.nulls.take(np.zeros(len(self.people), np.int64))
         return self._priors[crossing]
 
     @cached_property
@@ -296,10 +308,20 @@ class Bench:
         return self._pairs[pair]
 
     def fusible(self, one: int, other: int) -> bool:
-        """Whether a mean of two adapters speaks of the same rows as each of them."""
-        if self.source(0).features is None:
+        """Whether a mean of two adapters speaks of the same rows as each of them, and sees them
+        alike.
+        """
+        source, pair = self.source(0), (self.adapters[one], self.adapters[other])
+        alike = source.given is None or len(set(map(in_one_space, pair))) == 1
+        return alike and (source.features is None or len(set(map(reads_features, pair))) == 1)
+
+    def fits(self, crossing: Crossing) -> bool:
+        """Whether its target model is as wide as the source, where its adapter takes both for one
+        space and the default one is.
+        """
+        if not in_one_space(self.adapters[crossing.adapter]):
             return True
-        return reads_features(self.adapters[one]) == reads_features(self.adapters[other])
+        return self.folds[0].width(crossing.target) == self.folds[0].width(0)
 
     @property
     def late(self) -> bool:

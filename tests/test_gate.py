@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -401,6 +402,15 @@ class TestDecision:
             "at 1 shots: +0.0200 [+0.0100, +0.0300] over 0.2000 without a source (popularity), "
             "80 people; a gain of 0.0130, 6.5% of that, is found with 80% probability"
         )
+
+    def test_limits_that_are_infinite_survive_strict_json(self, rng):
+        baseline = rng.random((3, 60))
+        bucket = judged({"arm 0": baseline + rng.normal(0, 0.1, (3, 60))}, baseline).buckets[0]
+        wide = replace(bucket, low=-math.inf, high=math.inf, detectable=math.nan)
+        again = Difference.from_json(json.loads(json.dumps(wide.to_json(), allow_nan=False)))
+        assert (again.low, again.high) == (-math.inf, math.inf)
+        assert math.isnan(again.detectable)
+        assert str(again) == str(wide)
 
     def test_it_survives_strict_json(self, rng):
         baseline = rng.random((3, 60))

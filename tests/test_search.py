@@ -46,6 +46,7 @@ class MadeUp:
         self.late = False
         self.pairs = {}
         self.apart = set()  # two adapters that are no pair
+        self.unfit = set()  # target models that no crossing may have
         self.asked = {}
 
     def families(self):
@@ -59,6 +60,9 @@ class MadeUp:
 
     def fusible(self, one, other):
         return {one, other} != self.apart
+
+    def fits(self, crossing):
+        return crossing.target not in self.unfit
 
     def knows(self, crossing):
         return any(key[0] == crossing for key in self.asked)
@@ -280,7 +284,7 @@ class TestWithoutASource:
 
     @pytest.mark.parametrize("trials", [1, 64])
     def test_all_arms_are_compared_however_little_may_be_tried(self, trials):
-        """The source must not win for want of a rival: 36 arms, whatever `trials` says."""
+        """The source must not win for want of a rival: 35 arms, whatever `trials` says."""
         asked = set()
 
         def null(arm, number, _):
@@ -288,8 +292,14 @@ class TestWithoutASource:
             return 0.5 + 0.1 * (arm == self.ARMS[-1])
 
         found = choose_null(MadeUp(null=null), plan(trials=trials), EVERYBODY)
-        assert len(asked) == 36
+        assert len(asked) == 35
         assert found.arms[5] == self.ARMS[-1]
+
+    def test_a_target_model_that_does_not_fit_is_not_tried(self):
+        bench = MadeUp(lambda crossing, pull, k: 0.5 + 0.1 * crossing.target)
+        bench.unfit = {2}
+        assert choose(bench, plan(targets=3), EVERYBODY).crossing.target == 1
+        assert not bench.has_tried(2)
 
     def test_rivals_have_the_target_models_that_the_source_was_tried_with(self):
         """The best one for them is number 2, which no crossing was measured with."""
@@ -324,11 +334,11 @@ class Grudging(MadeUp):
 
 class TestOuter:
     def choices(self, monkeypatch, bench, wanted):
-        """What was chosen without each fold, and the whole of what that is measured as."""
+        """Which way to cross was chosen without each fold, and what all that is measured as."""
         found = []
 
         def remembered(bench, plan, people):
-            found.append((people, choose(bench, plan, people), choose_null(bench, plan, people)))
+            found.append((people, choose(bench, plan, people)))
             return found[-1][1]
 
         monkeypatch.setattr("coldstart.search.choose", remembered)
@@ -345,11 +355,10 @@ class TestOuter:
             self.choices(monkeypatch, bench, wanted)[0][fold]
             for bench in (MadeUp(**made), Grudging(fold, 1, **made), Grudging(fold, 2, **made))
         ]
-        for people, choice, null in twins:
+        for people, choice in twins:
             assert not people[np.arange(N_PEOPLE) % FOLDS == fold].any()
             assert people.sum() == N_PEOPLE - N_PEOPLE // FOLDS
             assert (choice.crossing, choice.pulls) == (twins[0][1].crossing, twins[0][1].pulls)
-            assert (null.target, null.arms) == (twins[0][2].target, twins[0][2].arms)
 
     def test_the_canary_sings_in_the_choices_of_other_folds(self, monkeypatch):
         made = {"worth": prefers(adapter=3, temper=TEMPERS[-1])}
@@ -362,12 +371,38 @@ class TestOuter:
     def test_quality_is_that_of_the_choice_made_without_each_person(self, monkeypatch):
         bench = Grudging(2, 5, worth=prefers(adapter=3, temper=TEMPERS[-1]))
         found, outer = self.choices(monkeypatch, bench, plan())
-        for (place, k), (fold, (_, choice, null)) in product(enumerate(SHOTS), enumerate(found)):
+        for (place, k), (fold, (_, choice)) in product(enumerate(SHOTS), enumerate(found)):
             inside = bench.groups == fold
             expected = bench.quality(choice.crossing, choice.pulls[k], k)[inside]
             assert np.array_equal(outer.quality["auto"][place, inside], expected)
-            expected = bench.null_quality(null.arms[k], null.target, k)[inside]
-            assert np.array_equal(outer.baseline[place, inside], expected)
+
+    def test_what_it_has_to_beat_is_one_arm_in_its_best_light(self, monkeypatch):
+        """Chosen by everybody: no rival chosen without a fold is better on all of them."""
+        bench = Grudging(2, 5, worth=prefers(adapter=3, temper=TEMPERS[-1]))
+        _, outer = self.choices(monkeypatch, bench, plan())
+        null = choose_null(bench, plan(), EVERYBODY)
+        for place, k in enumerate(SHOTS):
+            expected = bench.null_quality(null.arms[k], null.target, k)
+            assert np.array_equal(outer.baseline[place], expected)
+            for fold in range(FOLDS):
+                other = choose_null(bench, plan(), bench.groups != fold)
+                assert expected.mean() >= bench.null_quality(other.arms[k], 0, k).mean()
+
+    def test_few_people_move_what_serves_less_than_what_it_is_compared_with(self):
+        """An arm that is ahead by chance is a rival; the mean prior as it is serves."""
+        home, kept, taken = NullArm("mean", "all", 1.0, 1.0), 0, 0
+        for seed in range(10):
+            bench = Grudging(0, seed)
+            some = bench.groups == 0
+            careful = choose_null(bench, plan(), some, careful=True).arms
+            kept += list(careful.values()).count(home)
+            taken += list(choose_null(bench, plan(), some).arms.values()).count(home)
+        assert kept > 2 * taken
+
+    def test_many_people_move_what_serves_as_well(self):
+        best = NullArm("mean", "both", NULL_TEMPERS[1], 1.0)
+        bench = MadeUp(null=lambda arm, target, k: 0.5 + 0.1 * (arm == best))
+        assert choose_null(bench, plan(), EVERYBODY, careful=True).arms[5] == best
 
     def test_every_family_is_measured_beside_the_choice(self):
         bench = MadeUp(prefers(adapter=3))
@@ -389,7 +424,6 @@ class TestOuter:
         assert outer.baseline_names[1] == bench.null_name(best, 0)
 
     def test_arms_of_two_target_models_are_told_apart(self):
-        """Three of four folds take the second one."""
         best = NullArm("mean", "anchors", NULL_TEMPERS[1], 1.0)
         bench = MadeUp(null=lambda arm, target, k: 0.5 + 0.1 * (arm == best) + 0.1 * target)
         outer = outer_quality(bench, plan(shots=(0, 2), targets=2))

@@ -48,10 +48,10 @@ def make_prior():
 
 
 def make_nulls():
-    """Two rows, of which the first is used."""
+    """Three rows, of which the first is used."""
     rng = np.random.default_rng(4)
     spread = rng.normal(size=(D, 2 * D))
-    return Prior(rng.normal(size=(2, D)), 2.0, shared=spread @ spread.T)
+    return Prior(rng.normal(size=(3, D)), 2.0, shared=spread @ spread.T)
 
 
 def prior_of(belief, row, count):

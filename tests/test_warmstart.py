@@ -417,6 +417,30 @@ class TestSources:
         assert warm.report_.source_width == D
         assert not any("vary" in warning for warning in warm.report_.warnings)
 
+    def test_the_choice_among_adapters_of_one_space_tries_no_target_model_of_another_width(
+        self, logs
+    ):
+        source, target = logs
+        rows = np.random.default_rng(0).normal(size=(len(source.users), D)).astype(np.float32)
+        factors = Factors.from_arrays(rows, np.ones((3, D)), source.users)
+        auto = AutoAdapter([IdentityAdapter()], budget=None)
+        warm = make_warm(adapter=auto, strength="auto").fit(factors, target)
+        assert warm.report_.source_width == D
+        assert warm.model_.factors == D
+
+    def test_a_source_column_that_only_one_anchor_varies_along_does_not_end_the_search(self, logs):
+        """Without that anchor the column is constant, and the map of that fold says nothing."""
+        source, target = logs
+        rows = np.random.default_rng(0).normal(size=(len(source.users), D)).astype(np.float32)
+        rows[:, 2] = 0
+        active = np.diff(target.user_items.indptr) >= 5
+        places = source.users.rows(target.users.ids[active], missing="mask")
+        rows[places[places >= 0][0], 2] = 1
+        factors = Factors.from_arrays(rows, np.ones((3, D)), source.users)
+        warm = make_warm(strength="auto", gate=True).fit(factors, target)
+        assert warm.report_.source_width == D
+        assert warm.report_.gate is not None
+
     def test_the_mean_needs_nobody_in_both_catalogs(self, logs):
         source = Interactions.from_csr(
             logs[0].user_items, [f"s{key}" for key in logs[0].users], logs[0].items
