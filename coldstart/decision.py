@@ -17,6 +17,8 @@ POWER = 0.8  # with which the detectable gain would have opened the gate
 WORTHWHILE = 0.05  # of the baseline: the gain that dissimilar domains exclude
 SAME_PEOPLE = 60  # without any difference: at most 5% of all people gain (rule of three)
 
+_INFINITE = ("inf", "-inf")  # how JSON holds limits that are
+
 DISSIMILAR = "dissimilar domains"
 METHOD = "the method"
 LATE = "no gain shown without interactions"
@@ -32,9 +34,6 @@ _REASONS = {
     "source is excluded, but others were not tried",
     UNDETERMINED: "a gain worth having is neither shown nor excluded",
 }
-
-
-_INFINITE = ("inf", "-inf")
 
 
 @dataclass(frozen=True)

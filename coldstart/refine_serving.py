@@ -8,7 +8,7 @@ from coldstart.anchors import Anchors
 from coldstart.prior import Prior
 from coldstart.refine import KnownRows, Refined
 from coldstart.refine_trials import Recipe
-from coldstart.strength import NullArm
+from coldstart.strength import WHOSE, NullArm
 from coldstart.transfer import Space
 
 __all__ = ["known_rows", "null_arm", "null_priors"]
@@ -29,10 +29,10 @@ def null_arm(recipe: Recipe, refined: Refined) -> NullArm:
 
 
 def null_priors(refined: Refined, told: KnownRows) -> Prior:
-    """Their priors, all around the mean of all rows: with the average precision of the rows that
-    the model was `told` of.
+    """Priors that know no source, one for each of `WHOSE`, all around the mean of all rows: with
+    the average precision of the rows that the model was `told` of.
     """
     said = told.prior(refined.adapter)
     average = said.pad(len(said) + 1, refined.mean).take([len(said)])
-    means = np.stack([refined.mean] * 3)
+    means = np.tile(refined.mean, (len(WHOSE), 1))
     return Prior(means, shared=average.matrices()[0], origin=refined.mean)

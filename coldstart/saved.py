@@ -18,7 +18,7 @@ from coldstart.errors import ArtefactError
 from coldstart.evidence import SoftGate
 from coldstart.prior import Prior
 from coldstart.serving import Belief, Extras
-from coldstart.strength import Fallback, Strength
+from coldstart.strength import WHOSE, Fallback, Strength
 from coldstart.vocabulary import Vocabulary
 
 __all__ = ["Fitted", "Unregistered", "adapter_from", "adapter_to_json", "damage_told"]
@@ -94,7 +94,10 @@ class Fitted:
         )
         if [type(opened) for opened in belief.open] != [bool] * len(belief.strength.shots):
             raise ValueError(f"the gate is {belief.open} for shots {belief.strength.shots}")
-        if belief.nulls.shared is None or belief.nulls.mean.shape != (3, belief.prior.width):
+        if belief.nulls.shared is None or belief.nulls.mean.shape != (
+            len(WHOSE),
+            belief.prior.width,
+        ):
             raise ValueError(
                 f"{belief.nulls} is no prior around the means of all, of anchors and half way"
             )

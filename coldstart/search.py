@@ -187,21 +187,18 @@ def choose_null(
     def quality(arm: NullArm, number: int, k: int) -> People:
         return bench.null_quality(arm, number, k)[people]
 
-    def best(number: int) -> dict[int, NullArm]:
-        def of(k: int) -> NullArm:
-            home, *others = _null_arms(k, popular)
-            least = quality(home, number, k)
-            return max((home, *others), key=lambda arm: worth(quality(arm, number, k), least))
+    def best(number: int, k: int) -> NullArm:
+        options = _null_arms(k, popular)
+        home = quality(options[0], number, k)
+        return max(options, key=lambda arm: worth(quality(arm, number, k), home))
 
-        return {k: of(k) for k in plan.shots}
-
-    arms = best(target or 0)
+    arms = {k: best(target or 0, k) for k in plan.shots}
     if target is None:
         others = [number for number in range(1, plan.targets) if bench.has_tried(number)]
         shares = {n: _shares([quality(arms[k], n, k) for k in arms]) for n in (0, *others)}
         target = max(shares, key=lambda number: worth(shares[number], shares[0]))
         if target:
-            arms = best(target)
+            arms = {k: best(target, k) for k in plan.shots}
     return NullChoice(target, arms)
 
 

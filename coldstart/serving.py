@@ -18,7 +18,7 @@ from coldstart.prior import Prior
 from coldstart.ranking import recommend_rows, top_n
 from coldstart.rowmap import blended, spread_of
 from coldstart.rows import gram_matrix, solve_rows
-from coldstart.strength import Counts, Fallback, NullArm, Strength
+from coldstart.strength import WHOSE, Counts, Fallback, NullArm, Strength
 from coldstart.vocabulary import Vocabulary, as_ids
 
 __all__ = ["Belief", "Extras", "Missing", "Served", "Side", "answer", "solve_believed", "trust_of"]
@@ -74,7 +74,7 @@ class Belief:
         mean = rows.mean(axis=0)
         covariance = n * np.cov(rows.T, bias=True) + np.eye(d) * (rows.var() or 1.0)
         shared = np.linalg.inv(np.reshape(covariance, (d, d)) / (n + 1))
-        nulls = Prior(np.stack([mean] * 3), shared=shared, origin=mean)
+        nulls = Prior(np.tile(mean, (len(WHOSE), 1)), shared=shared, origin=mean)
         nothing = Prior(np.zeros((n + 1, d), np.float32), 0.0)
         plain, mean_of_all = (
             Fallback((0,), (NullArm(kind, "all", 1.0, regularization),))

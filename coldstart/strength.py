@@ -15,6 +15,8 @@ __all__ = ["WHOSE", "Counts", "Fallback", "NullArm", "Strength"]
 
 Counts = NDArray[np.integer[Any]]
 
+WHOSE = ("all", "anchors", "both")  # the means that arms without a source stand around
+
 
 @dataclass(frozen=True)
 class Strength:
@@ -90,9 +92,6 @@ class Strength:
         return cls(**lists, regularization=values["regularization"])
 
 
-WHOSE = ("all", "anchors", "both")
-
-
 @dataclass(frozen=True)
 class NullArm:
     """One way to serve rows of which no source says anything.
@@ -121,7 +120,7 @@ class NullArm:
 
     @property
     def row(self) -> int:
-        """Which of the priors that know no source is this one's."""
+        """Number of its mean among the priors of `null_priors`."""
         return WHOSE.index(self.whose)
 
     def times(self, ridge: float) -> NullArm:

@@ -198,8 +198,8 @@ def _longer(rows: Floats, more: int) -> Floats:
 
 
 def null_priors(space: Space, anchors: NDArray[np.int64]) -> Prior:
-    """Priors that know no source, three rows: the mean of all target rows, that of the rows
-    `anchors`, and half way. All have the covariance of all rows.
+    """Priors that know no source, one row for each of `WHOSE`: the mean of all target
+    rows, that of the rows `anchors`, and half way. All have the covariance of all rows.
     """
     mean, covariance = space.moments
     rows = space.rows[anchors].astype(np.float64)

@@ -230,14 +230,10 @@ class TransferReport:
         tested = {k: gate.buckets[gate.bucket(k)].baseline_name for k in serving}
         others = [k for k, arm in serving.items() if arm != tested[k]]
         if others:
+            model = " and has the target model that the source was given" * any(gate.open)
             lines.append(
                 f"At {listed(others)} shots that is not the arm of the test, which is the best for "
-                "the people held out: what serves is chosen with more caution"
-                + (
-                    " and has the target model that the source was given."
-                    if any(gate.open)
-                    else "."
-                )
+                f"the people held out: what serves is chosen with more caution{model}."
             )
         return lines
 

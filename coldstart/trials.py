@@ -316,8 +316,8 @@ class Bench:
         return alike and (source.features is None or len(set(map(reads_features, pair))) == 1)
 
     def fits(self, crossing: Crossing) -> bool:
-        """Whether its target model is as wide as the source, where its adapter takes both for one
-        space and the default one is.
+        """Whether its adapter may meet its target model: one that takes source and target for one
+        space needs the width of the default one.
         """
         if not in_one_space(self.adapters[crossing.adapter]):
             return True

@@ -21,7 +21,7 @@ from coldstart.protocols import Cold, task_of
 from coldstart.rows import solve_rows
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-NAMES = ("study", "intervals", "one_search", "few_anchors", "calibration", "shuffled")
+NAMES = ("study", "intervals", "one_search", "few_anchors", "calibration", "shuffled", "apart")
 
 
 @pytest.fixture(scope="module")
@@ -359,3 +359,16 @@ def test_the_summary_counts_gates_and_differences(scripts):
     runs = [run([True, False], 0.1, 0.2), run([False], -0.2, -0.1), run([False], -0.1, 0.1)]
     found = scripts.shuffled.summed(runs)
     assert found == {"runs": 3, "opened": 1, "below": 2, "above": 2, "differences": 6}
+
+
+@pytest.mark.parametrize("shift", [0.0, 3.0])
+def test_anchors_that_are_apart_choose_other_items_than_the_rest_of_the_target(scripts, shift):
+    """By the total variation between their shares of interactions and those of the others."""
+    source, target = scripts.apart.anchors_apart(60, shift, seed=0)
+    anchors = find_anchors(source.users, target.users)
+    assert len(anchors) == 60
+    assert len(target.users) == 860
+    theirs = np.asarray(target.user_items[anchors.target].sum(axis=0)).ravel()
+    others = np.asarray(target.user_items.sum(axis=0)).ravel() - theirs
+    apart = np.abs(theirs / theirs.sum() - others / others.sum()).sum() / 2
+    assert apart > 0.5 if shift else apart < 0.25
