@@ -21,7 +21,7 @@ from coldstart.request import Request
 from coldstart.serving import Belief, Extras
 from coldstart.strength import Fallback, NullArm, Strength
 from coldstart.transfer import Space, map_rows, predict
-from coldstart.tuning import Found
+from coldstart.tuning import Found, Home
 from coldstart.vocabulary import Vocabulary
 
 __all__ = ["Plan", "as_given", "decided", "extras_of"]
@@ -50,10 +50,13 @@ class Plan:
         models: Sequence[PriorALS],
         found: Found | None,
         decision: Decision | None,
+        home: Home | None,
     ) -> Plan:
-        """From what was asked for, what held-out people chose and what the gate decided."""
+        """From what was asked for, what held-out people chose and what the gate decided; `home` is
+        what counts where nothing was `found`.
+        """
         if found is None:
-            return cls._untested(request)
+            return cls._untested(request, home)
         opened = decision.open if decision else (True,) * len(found.choice.pulls)
         target = found.choice.crossing.target if any(opened) else found.null().target
         ridge = models[target].regularization
@@ -70,14 +73,18 @@ class Plan:
         )
 
     @classmethod
-    def _untested(cls, request: Request) -> Plan:
-        """Where nobody could be asked: closed, unless there is no gate."""
+    def _untested(cls, request: Request, home: Home | None) -> Plan:
+        """Where nobody could be asked of the source: closed, unless there is no gate."""
         ridge = float(request.model.regularization)
         plain = Fallback((0,), (NullArm("mean", "all", 1.0, ridge),))
+        served, unknown = (
+            home.null(0, popular=popular).fallback(ridge) if home else plain
+            for popular in (True, False)
+        )
         strength = request.fixed or Strength(regularization=1.0)
         if not isinstance(request.strength, Strength):
             strength = replace(strength, regularization=strength.regularization * ridge)
-        return cls(0, strength, (not request.gate,) * len(strength.shots), plain, plain)
+        return cls(0, strength, (not request.gate,) * len(strength.shots), served, unknown)
 
     def belief(
         self, adapter: Adapter, ids: Vocabulary, origin: Space, mean: Doubles, nulls: Prior

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from coldstart.evidence import SoftGate, fit_soft
 from coldstart.strength import WHOSE, Fallback, NullArm, Strength
-from coldstart.trials import Bench, Crossing, Pull
+from coldstart.trials import Bench, Crossing, Fold, Pull
 
 __all__ = [
     "Choice",
@@ -178,19 +178,33 @@ def choose_null(
     All arms are compared with the default target model, however little may be tried, and those that
     are best there with every other one that a crossing was measured with: a source must not win for
     want of a rival. Rivals are taken by their plain means; what serves is chosen with care, that is
-    `cautious`: few people tell little, and the mean prior as it is loses little.
+    `cautious`, and by strangers too where the bench has some. These know nothing of who the anchors
+    are: with them arms of all rows are compared first, and then the anchors choose whose they are.
     """
+    strangers = careful and bool(bench.strangers)
 
     def worth(quality: People, home: People) -> float:
         return cautious(quality, home) if careful else _mean(quality)
 
-    def quality(arm: NullArm, number: int, k: int) -> People:
+    def theirs(arm: NullArm, number: int, k: int) -> People:
         return bench.null_quality(arm, number, k)[people]
 
+    def quality(arm: NullArm, number: int, k: int) -> People:
+        if not strangers:
+            return theirs(arm, number, k)
+        return np.append(theirs(arm, number, k), bench.strangers_quality(arm, number, k))
+
     def best(number: int, k: int) -> NullArm:
-        options = _null_arms(k, popular)
+        options = [arm for arm in _null_arms(k, popular) if arm.whose == "all" or not strangers]
         home = quality(options[0], number, k)
         return max(options, key=lambda arm: worth(quality(arm, number, k), home))
+
+    def of_whom(arm: NullArm, number: int, k: int) -> NullArm:
+        options = [other for other in _null_arms(k, popular) if other.of("all") == arm]
+        home = theirs(arm, number, k)
+        if np.count_nonzero(~np.isnan(home)) < LEAST_PEOPLE:
+            return arm
+        return max(options, key=lambda other: worth(theirs(other, number, k), home))
 
     arms = {k: best(target or 0, k) for k in plan.shots}
     if target is None:
@@ -199,6 +213,8 @@ def choose_null(
         target = max(shares, key=lambda number: worth(shares[number], shares[0]))
         if target:
             arms = {k: best(target, k) for k in plan.shots}
+    if strangers:
+        arms = {k: of_whom(arm, target, k) for k, arm in arms.items()}
     return NullChoice(target, arms)
 
 
@@ -280,9 +296,9 @@ def outer_quality(bench: Bench, plan: Plan, tick: Callable[[], object] = lambda:
     return Outer(quality, np.stack(baseline), names)
 
 
-def usable_shots(bench: Bench, shots: Sequence[int]) -> tuple[int, ...]:
+def usable_shots(folds: Sequence[Fold], shots: Sequence[int]) -> tuple[int, ...]:
     """Those of the numbers at which enough people have something left to find."""
-    return tuple(k for k in shots if k == 0 or bench.truth(k).sum() >= LEAST_PEOPLE)
+    return tuple(k for k in shots if not k or sum(f.finders(k) for f in folds) >= LEAST_PEOPLE)
 
 
 def _affordable(bench: Bench, plan: Plan, crossing: Crossing, tried: int) -> bool:

@@ -123,6 +123,10 @@ class NullArm:
         """Number of its mean among the priors of `null_priors`."""
         return WHOSE.index(self.whose)
 
+    def of(self, whose: str) -> NullArm:
+        """The same, of others."""
+        return replace(self, whose=whose)
+
     def times(self, ridge: float) -> NullArm:
         """The same, its ridge being meant as a multiple of that one."""
         return replace(self, regularization=self.regularization * ridge)
@@ -148,6 +152,15 @@ class Fallback:
         object.__setattr__(self, "shots", _checked_shots(self.shots))
         if len(self.shots) != len(self.arms):
             raise ValueError("shots and arms must have the same length")
+
+    def __str__(self) -> str:
+        first, *others = zip(self.shots, self.arms, strict=True)
+        steps, last = [str(first[1])], first[1]
+        for shots, arm in others:
+            if arm != last:
+                steps.append(f"with {shots} or more interactions the {arm}")
+            last = arm
+        return "; ".join(steps)
 
     def bucket(self, counts: Counts) -> NDArray[np.int64]:
         """Entry (n,) that rows with `counts` (n,) interactions use."""

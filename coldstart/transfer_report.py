@@ -294,7 +294,7 @@ def _of_the_proof(
     elif gated and found is None:
         yield (
             "too few anchors to hold any out: the gate is closed, everybody is served by the "
-            f"{fallback.arms[0]}"
+            f"{fallback}"
         )
     elif chosen and found is None:
         yield "too few anchors to hold any out: the strength is the adapter's own, untested"

@@ -144,7 +144,7 @@ class Trained:
 
 
 class Fold:
-    """A target catalog without some of the anchors, and these people.
+    """A target catalog without some of its rows, and these people.
 
     Parameters
     ----------
@@ -152,7 +152,8 @@ class Fold:
         The whole target.
     anchors : Anchors
         Of the whole target.
-    held : array of positions among the anchors
+    rows : array of rows of the catalog
+        Anchors among them in the order of the anchors.
     models : sequence of unfitted PriorALS
         The target models that trials may ask for, by number.
     rng : numpy.random.Generator
@@ -162,13 +163,14 @@ class Fold:
         self,
         catalog: Interactions,
         anchors: Anchors,
-        held: NDArray[np.int64],
+        rows: NDArray[np.int64],
         models: Sequence[PriorALS],
         rng: np.random.Generator,
     ) -> None:
-        self.train, self.held = hold_out(catalog, anchors.target[held], order="auto", rng=rng)
+        self.train, self.held = hold_out(catalog, rows, order="auto", rng=rng)
+        held = np.isin(anchors.target, rows)
         self.people = anchors.source[held]
-        rest = anchors.take(np.setdiff1d(np.arange(len(anchors)), held))
+        rest = anchors.take(~held)
         places = self.train.users.rows(catalog.users.ids[rest.target])
         self.anchors = Anchors(rest.source, places)
         self._models = models
@@ -207,6 +209,10 @@ class Fold:
                 self._priors[crossing] = trained.nulls.take(np.zeros(len(self.people), np.int64))
         return self._priors[crossing]
 
+    def finders(self, shots: int) -> int:
+        """How many people have something left to find."""
+        return int(np.count_nonzero(np.diff(self.held.truth(shots).indptr)))
+
     @cached_property
     def popularity(self) -> dict[str, Floats]:
         """Rows of each column (n_columns,), among all and among the anchors."""
@@ -237,10 +243,13 @@ class Bench:
     Parameters
     ----------
     folds : sequence of Fold
+        Of anchors.
     adapters : list of Adapter
         May grow.
     sources : sequence of callables
         Each makes the rows of the source by one of the source models.
+    strangers : sequence of Fold
+        Of rows that are no anchors, for arms without a source where anchors are few.
     metric_name : str, n : int
         What is measured on the ranked lists.
     budget : float
@@ -255,6 +264,7 @@ class Bench:
         adapters: Sequence[Adapter],
         sources: Sequence[Callable[[], Space]],
         *,
+        strangers: Sequence[Fold] = (),
         metric_name: str = "ndcg",
         n: int = 10,
         budget: float = np.inf,
@@ -262,6 +272,7 @@ class Bench:
         tick: Callable[[], object] = lambda: None,
     ) -> None:
         self.folds = folds
+        self.strangers = strangers
         self.adapters = list(adapters)
         self.metric_name = metric_name
         self.n = n
@@ -336,10 +347,6 @@ class Bench:
         """Whether any crossing into the target model of that number has been measured."""
         return any(crossing.target == target for crossing in self._seen)
 
-    def truth(self, shots: int) -> NDArray[np.bool_]:
-        """Who (n_people,) has something left to find."""
-        return np.concatenate([np.diff(fold.held.truth(shots).indptr) > 0 for fold in self.folds])
-
     def quality(self, crossing: Crossing, pull: Pull, shots: int) -> People:
         """Quality (n_people,) of a transfer, NaN for people with nothing left to find."""
         pull = _felt(pull, shots)
@@ -354,12 +361,19 @@ class Bench:
 
     def null_quality(self, arm: NullArm, target: int, shots: int) -> People:
         """Quality (n_people,) of an arm without a source, its ridge a multiple of the model's."""
-        key = (arm, 0 if arm.kind == "popularity" else target, shots)
+        return self._null_quality("anchors", self.folds, arm, target, shots)
+
+    def strangers_quality(self, arm: NullArm, target: int, shots: int) -> People:
+        """The same of the strangers (n_strangers,)."""
+        return self._null_quality("strangers", self.strangers, arm, target, shots)
+
+    def _null_quality(
+        self, who: str, folds: Sequence[Fold], arm: NullArm, target: int, shots: int
+    ) -> People:
+        key = (who, arm, 0 if arm.kind == "popularity" else target, shots)
         if key not in self._known:
             self.tick()
-            self._known[key] = np.concatenate(
-                [self._without(fold, arm, target, shots) for fold in self.folds]
-            )
+            self._known[key] = _joined([self._without(fold, arm, target, shots) for fold in folds])
         return self._known[key]
 
     def null_name(self, arm: NullArm, target: int) -> str:
@@ -473,3 +487,8 @@ def _felt(pull: Pull, shots: int) -> Pull:
     not pull at all.
     """
     return pull if shots or not pull.temper else Pull(pull.centre, blend=pull.blend)
+
+
+def _joined(parts: Sequence[People]) -> People:
+    """All parts in one array; an empty one of no parts."""
+    return np.concatenate(parts) if parts else np.zeros(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -35,12 +36,14 @@ from coldstart.threads import one_blas_thread
 from coldstart.transfer import Space, candidates, source_space
 from coldstart.trials import Bench, Fold
 
-__all__ = ["Found", "Models", "find", "models_of", "untested"]
+__all__ = ["Found", "Home", "Models", "find", "find_home", "models_of", "untested"]
 
 FOLDS = 5
 PEOPLE = 2000  # most people who are held out, over all folds
 ACTIVE = 5  # interactions on both sides that make an anchor eligible
-FEWEST = 10  # eligible anchors below which nothing can be chosen
+FEWEST = 10  # people below which nothing can be chosen
+ENOUGH = 300  # people to choose arms without a source; rows that are no anchors make it up
+SHOTS = (0, 1, 2, 5)
 
 SOURCE_SETTINGS: tuple[dict[str, float], ...] = ({"alpha": 0.25}, {"alpha": 0.1})
 TARGET_SETTINGS: tuple[dict[str, float], ...] = (
@@ -59,20 +62,42 @@ class Models:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Home:
+    """What held-out people chose to serve where no source does.
+
+    Parameters
+    ----------
+    bench : Bench
+    plan : Plan
+    null_shots : tuple of int
+        Those that have an arm without a source of their own.
+    """
+
+    bench: Bench
+    plan: Plan
+    null_shots: tuple[int, ...]
+
+    def null(self, target: int | None = None, *, popular: bool = True) -> NullChoice:
+        """The arms without a source that serve, with that target model or the best one."""
+        everybody = np.ones(len(self.bench.groups), bool)
+        plan = replace(self.plan, shots=self.null_shots)
+        return choose_null(self.bench, plan, everybody, target, popular=popular, careful=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Found(Home):
     """What held-out people chose.
 
     Parameters
     ----------
     bench : Bench
     plan : Plan
+    null_shots : tuple of int
     choice : Choice
     outer : Outer
         How people fared by choices made without them.
     """
 
-    bench: Bench
-    plan: Plan
     choice: Choice
     outer: Outer
 
@@ -98,11 +123,6 @@ class Found:
             return None
         everybody = np.ones(len(self.bench.groups), bool)
         return soften(self.bench, self.plan, self.choice, everybody)[0]
-
-    def null(self, target: int | None = None, *, popular: bool = True) -> NullChoice:
-        """The arms without a source that serve, with that target model or the best one."""
-        everybody = np.ones(len(self.bench.groups), bool)
-        return choose_null(self.bench, self.plan, everybody, target, popular=popular, careful=True)
 
 
 def models_of(
@@ -188,15 +208,18 @@ def find(
     groups = _groups(_eligible(source, target, anchors), most, rng)
     if groups is None:
         return None
+    n_people = sum(map(len, groups))
     folds = [
-        Fold(target, anchors, held, models.targets, seeded)
+        Fold(target, anchors, anchors.target[held], models.targets, seeded)
         for held, seeded in zip(groups, rng.spawn(len(groups)), strict=True)
     ]
+    strangers = _strangers(target, anchors, models, min(ENOUGH, most) - n_people, rng)
     with tqdm(desc="trials on held-out anchors", disable=not show_progress) as bar:
         bench = Bench(
             folds,
             _options(adapter, source, anchors),
             [lambda: source, *models.sources[1:]],
+            strangers=strangers,
             metric_name=auto.metric if auto else "ndcg",
             n=auto.n if auto else 10,
             budget=np.inf if auto is None or auto.budget is None else auto.budget,
@@ -205,24 +228,62 @@ def find(
         )
         given = Plan(fixed=fixed, absolute=absolute, soft=soft)
         blend = source.matrix is not None and _crossable(source, anchors)
-        plan = _plan(auto, models, bench, given, blend=blend)
+        wanted = SHOTS if auto is None else tuple(sorted({0, *auto.shots}))
+        given = replace(given, shots=usable_shots(folds, wanted))
+        plan = _plan(auto, models, given, blend=blend)
         everybody = np.ones(len(bench.groups), bool)
         with one_blas_thread():  # set once: a search makes thousands of small calls
             choice = choose(bench, plan, everybody)
             outer = outer_quality(bench, plan)
-    return Found(bench, plan, choice, outer)
+    return Found(bench, plan, usable_shots([*folds, *strangers], wanted), choice, outer)
 
 
-def _plan(
-    auto: AutoAdapter | None, models: Models, bench: Bench, given: Plan, *, blend: bool
-) -> Plan:
-    """What may be tried, the strength being as it is `given`."""
-    wanted = (0, 1, 2, 5) if auto is None else tuple(sorted({0, *auto.shots}))
-    plan = replace(given, shots=usable_shots(bench, wanted))
+def find_home(
+    models: Models,
+    target: Interactions,
+    anchors: Anchors,
+    *,
+    rng: np.random.Generator,
+    num_threads: int,
+) -> Home | None:
+    """Where anchors are too few to choose anything, let rows that are none choose what serves
+    without a source; None where these are too few as well.
+    """
+    strangers = _strangers(target, anchors, models, ENOUGH, rng)
+    if not strangers:
+        return None
+    bench = Bench([], [], [], strangers=strangers, num_threads=num_threads)
+    return Home(bench, Plan(), usable_shots(strangers, SHOTS))
+
+
+def _strangers(
+    target: Interactions,
+    anchors: Anchors,
+    models: Models,
+    wanted: int,
+    rng: np.random.Generator,
+) -> list[Fold]:
+    """Folds of so many active rows that are no anchors, each of a fifth of them at most; none where
+    they are nearly nobody.
+    """
+    active = np.flatnonzero(np.diff(target.user_items.indptr) >= ACTIVE)
+    others = np.setdiff1d(active, anchors.target)
+    drawn = rng.permutation(others)[: max(wanted, 0)]
+    if len(drawn) < FEWEST:
+        return []
+    parts = np.array_split(drawn, math.ceil(FOLDS * len(drawn) / len(others)))
+    return [
+        Fold(target, anchors, np.sort(part), models.targets, seeded)
+        for part, seeded in zip(parts, rng.spawn(len(parts)), strict=True)
+    ]
+
+
+def _plan(auto: AutoAdapter | None, models: Models, given: Plan, *, blend: bool) -> Plan:
+    """What may be tried, strength and numbers of shots being as they are `given`."""
     if auto is None:
-        return plan
+        return given
     return replace(
-        plan,
+        given,
         sources=len(models.sources),
         targets=len(models.targets),
         finalists=3,

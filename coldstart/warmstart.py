@@ -30,7 +30,7 @@ from coldstart.serving import Belief, Missing, Served, Side, answer, solve_belie
 from coldstart.strength import Fallback, Strength
 from coldstart.transfer import Space, fit_adapter, null_priors, target_space
 from coldstart.transfer_report import Described, TransferReport
-from coldstart.tuning import Found, Models, find, models_of, untested
+from coldstart.tuning import Found, Home, Models, find, find_home, models_of, untested
 from coldstart.vocabulary import Vocabulary
 
 __all__ = ["WarmStart"]
@@ -194,7 +194,8 @@ class WarmStart:
             return self._fit_refined(models.targets[0], origin, target, anchors, rng)
         found = self._find(models, origin, target, anchors, rng)
         decision = decided(found, self.adapter) if self.gate and found else None
-        plan = Plan.of(self._request, models.targets, found, decision)
+        home = self._find_home(models, target, anchors, rng) if found is None else None
+        plan = Plan.of(self._request, models.targets, found, decision, home)
         if found is not None and found.choice.crossing.source:
             origin = models.sources[found.choice.crossing.source]()
         adapter = found.adapter if found else untested(wanted, origin)
@@ -347,6 +348,21 @@ class WarmStart:
         live = origin.active[anchors.source]
         return anchors.take(live & (np.diff(target.user_items.indptr)[anchors.target] > 0))
 
+    @property
+    def _asks(self) -> bool:
+        """Whether held-out people have anything to choose."""
+        return bool(self.strength == "auto" or self.gate)
+
+    def _find_home(
+        self, models: Models, target: Interactions, anchors: Anchors, rng: np.random.Generator
+    ) -> Home | None:
+        """What rows of the target choose where anchors are too few, None where they are not asked
+        or too few.
+        """
+        if not self._asks:
+            return None
+        return find_home(models, target, anchors, rng=rng, num_threads=self.num_threads)
+
     def _find(
         self,
         models: Models,
@@ -356,7 +372,7 @@ class WarmStart:
         rng: np.random.Generator,
     ) -> Found | None:
         """What held-out people choose, None where they are not asked or too few."""
-        if self.strength != "auto" and not self.gate:
+        if not self._asks:
             return None
         return find(
             self._request.wanted,

@@ -5,6 +5,7 @@ The bench here makes qualities up, so that what is best is known.
 
 from dataclasses import replace
 from itertools import product
+from types import SimpleNamespace
 from zlib import crc32
 
 import numpy as np
@@ -43,6 +44,7 @@ class MadeUp:
         self.people = np.random.default_rng(0).normal(0, 0.1, N_PEOPLE)
         self.groups = np.arange(N_PEOPLE) % FOLDS
         self.folds = range(FOLDS)
+        self.strangers = ()
         self.late = False
         self.pairs = {}
         self.apart = set()  # two adapters that are no pair
@@ -72,9 +74,6 @@ class MadeUp:
 
     def null_name(self, arm, target):
         return f"{arm}, target model {target}"
-
-    def truth(self, shots):
-        return np.arange(N_PEOPLE) < N_PEOPLE / (1 + shots)
 
     def quality(self, crossing, pull, shots):
         if not shots:
@@ -502,12 +501,45 @@ class TestSoften:
         assert soften(bench, plan(), choice, EVERYBODY)[0] == SoftGate(0.0, 0.0)
 
 
+class TestStrangers:
+    """Rows that are no anchors choose arms without a source beside them."""
+
+    KNOBS = NullArm("mean", "all", NULL_TEMPERS[1], 0.0)
+
+    def bench(self, *, gain=0.0, anchors=lambda arm: 0.0):
+        """Strangers gain so much by their knobs; anchors what a function says."""
+        bench = MadeUp(null=lambda arm, target, k: 0.5 + anchors(arm))
+        bench.strangers = (object(),)
+        bench.strangers_quality = lambda arm, target, k: (
+            0.5 + gain * (arm.of("all") == self.KNOBS) + bench.people
+        )
+        return bench
+
+    def test_they_move_what_serves(self):
+        bench = self.bench(gain=0.2)
+        few = np.arange(N_PEOPLE) < 12
+        assert choose_null(bench, plan(), few, careful=True).arms[5] == self.KNOBS
+        assert choose_null(bench, plan(), ~EVERYBODY, careful=True).arms[5] == self.KNOBS
+
+    def test_they_are_no_rivals(self):
+        bench = self.bench(gain=0.2)
+        assert choose_null(bench, plan(), EVERYBODY).arms[5] != self.KNOBS
+
+    def test_whose_mean_it_is_the_anchors_choose(self):
+        bench = self.bench(gain=0.2, anchors=lambda arm: 0.1 * (arm.whose == "both"))
+        assert choose_null(bench, plan(), EVERYBODY, careful=True).arms[5] == self.KNOBS.of("both")
+
+    def test_unless_they_are_too_few(self):
+        bench = self.bench(gain=0.2, anchors=lambda arm: 0.1 * (arm.whose == "both"))
+        few = np.arange(N_PEOPLE) < LEAST_PEOPLE - 1
+        assert choose_null(bench, plan(), few, careful=True).arms[5] == self.KNOBS
+
+
 def test_numbers_of_shots_need_enough_people_with_something_left_to_find():
-    bench = MadeUp()
-    enough = N_PEOPLE // LEAST_PEOPLE - 1  # at so many shots just enough of them have
-    assert usable_shots(bench, (0, 1, 5, enough, enough + 5)) == (0, 1, 5, enough)
-    bench.truth = lambda shots: np.zeros(N_PEOPLE, bool)
-    assert usable_shots(bench, SHOTS) == (0,)
+    folds = [SimpleNamespace(finders=lambda shots: 60 // (1 + shots))] * 2
+    enough = 120 // LEAST_PEOPLE - 1  # at so many shots just enough of them have
+    assert usable_shots(folds, (0, 1, 5, enough, enough + 5)) == (0, 1, 5, enough)
+    assert usable_shots([], SHOTS) == (0,)
 
 
 def test_people_without_truth_count_for_nothing():

@@ -51,7 +51,7 @@ def make_folds(log, source, count=3):
     anchors = find_anchors(source.ids, log.users)
     parts = np.array_split(np.random.default_rng(0).permutation(len(anchors)), count)
     return [
-        Fold(log, anchors, np.sort(part), MODELS, np.random.default_rng(place))
+        Fold(log, anchors, anchors.target[np.sort(part)], MODELS, np.random.default_rng(place))
         for place, part in enumerate(parts)
     ]
 
@@ -263,8 +263,10 @@ class TestQuality:
 
     def test_people_with_nothing_left_to_find_have_none(self, bench):
         quality = bench.quality(Crossing(0), Pull(), 7)
-        assert 0 < bench.truth(7).sum() < len(bench.groups)
-        assert np.array_equal(~np.isnan(quality), bench.truth(7))
+        left = [np.diff(fold.held.truth(7).indptr) > 0 for fold in bench.folds]
+        assert 0 < np.sum(~np.isnan(quality)) < len(bench.groups)
+        assert np.array_equal(~np.isnan(quality), np.concatenate(left))
+        assert [fold.finders(7) for fold in bench.folds] == [each.sum() for each in left]
 
 
 class TestMixedQuality:
