@@ -77,11 +77,14 @@ class Plan:
         """Where nobody could be asked of the source: closed, unless there is no gate."""
         ridge = float(request.model.regularization)
         plain = Fallback((0,), (NullArm("mean", "all", 1.0, ridge),))
-        served, unknown = (
-            home.null(0, popular=popular).fallback(ridge) if home else plain
-            for popular in (True, False)
-        )
+        served = unknown = plain
         strength = request.fixed or Strength(regularization=1.0)
+        if home is not None:
+            served, null = home.null(0).fallback(ridge), home.null(0, popular=False)
+            unknown = null.fallback(ridge)
+            if request.fixed is None:
+                shots, temper = tuple(null.tempers), tuple(null.tempers.values())
+                strength = Strength(shots, (1.0,) * len(shots), temper, 1.0)
         if not isinstance(request.strength, Strength):
             strength = replace(strength, regularization=strength.regularization * ridge)
         return cls(0, strength, (not request.gate,) * len(strength.shots), served, unknown)

@@ -112,6 +112,11 @@ class NullChoice:
     target: int
     arms: dict[int, NullArm] = field(hash=False)
 
+    @property
+    def tempers(self) -> dict[int, float]:
+        """Those of the means, 1 elsewhere."""
+        return {k: arm.temper if arm.kind == "mean" else 1.0 for k, arm in self.arms.items()}
+
     def fallback(self, regularization: float) -> Fallback:
         """The arms, the target model's ridge being that."""
         arms = tuple(arm.times(regularization) for arm in self.arms.values())
@@ -374,7 +379,7 @@ def _fixed_pulls(given: Strength, plan: Plan) -> dict[int, Pull]:
 def _pulls(bench: Bench, plan: Plan, crossing: Crossing, people: Mask) -> dict[int, Pull]:
     if plan.fixed is not None:
         return _fixed_pulls(plan.fixed, plan)
-    pulls = {k: Pull() for k in plan.shots}
+    pulls = {k: Pull(temper=temper) for k, temper in _tempers(bench, plan, people).items()}
 
     def settle(name: str, values: Sequence[float], shots: Sequence[int]) -> None:
         grid = {
@@ -401,6 +406,15 @@ def _pulls(bench: Bench, plan: Plan, crossing: Crossing, people: Mask) -> dict[i
     }
     ridge = max(RIDGES, key=lambda ridge: cautious(shared[ridge], shared[RIDGES[0]]))
     return {k: replace(pull, ridge=ridge) for k, pull in pulls.items()}
+
+
+def _tempers(bench: Bench, plan: Plan, people: Mask) -> dict[int, float]:
+    """Where the choice of tempers starts: at the adapter's own precision, or with strangers at what
+    serves best around the mean, from which few anchors move it seldom.
+    """
+    if not bench.strangers:
+        return dict.fromkeys(plan.shots, 1.0)
+    return choose_null(bench, plan, people, 0, popular=False, careful=True).tempers
 
 
 def _for_each(grid: dict[int, dict[float, People]], now: dict[int, float]) -> dict[int, float]:

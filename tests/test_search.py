@@ -525,6 +525,11 @@ class TestStrangers:
         bench = self.bench(gain=0.2)
         assert choose_null(bench, plan(), EVERYBODY).arms[5] != self.KNOBS
 
+    def test_what_they_choose_is_where_the_choice_of_tempers_starts(self):
+        few = np.arange(N_PEOPLE) < 12
+        assert choose(self.bench(gain=0.2), plan(), few).pulls[5].temper == self.KNOBS.temper
+        assert choose(self.bench(), plan(), few).pulls[5].temper == 1.0
+
     def test_whose_mean_it_is_the_anchors_choose(self):
         bench = self.bench(gain=0.2, anchors=lambda arm: 0.1 * (arm.whose == "both"))
         assert choose_null(bench, plan(), EVERYBODY, careful=True).arms[5] == self.KNOBS.of("both")
