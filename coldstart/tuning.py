@@ -42,7 +42,8 @@ FOLDS = 5
 PEOPLE = 2000  # most people who are held out, over all folds
 ACTIVE = 5  # interactions on both sides that make an anchor eligible
 FEWEST = 10  # people below which nothing can be chosen
-ENOUGH = 300  # people to choose arms without a source; rows that are no anchors make it up
+FEW = 300  # anchors below which rows that are none help to choose arms without a source
+STRANGERS = 600  # such rows
 SHOTS = (0, 1, 2, 5)
 
 SOURCE_SETTINGS: tuple[dict[str, float], ...] = ({"alpha": 0.25}, {"alpha": 0.1})
@@ -213,7 +214,8 @@ def find(
         Fold(target, anchors, anchors.target[held], models.targets, seeded)
         for held, seeded in zip(groups, rng.spawn(len(groups)), strict=True)
     ]
-    strangers = _strangers(target, anchors, models, min(ENOUGH, most) - n_people, rng)
+    few = n_people < min(FEW, most)
+    strangers = _strangers(target, anchors, models, rng) if few else []
     with tqdm(desc="trials on held-out anchors", disable=not show_progress) as bar:
         bench = Bench(
             folds,
@@ -249,7 +251,7 @@ def find_home(
     """Where anchors are too few to choose anything, let rows that are none choose what serves
     without a source; None where these are too few as well.
     """
-    strangers = _strangers(target, anchors, models, ENOUGH, rng)
+    strangers = _strangers(target, anchors, models, rng)
     if not strangers:
         return None
     bench = Bench([], [], [], strangers=strangers, num_threads=num_threads)
@@ -260,15 +262,14 @@ def _strangers(
     target: Interactions,
     anchors: Anchors,
     models: Models,
-    wanted: int,
     rng: np.random.Generator,
 ) -> list[Fold]:
-    """Folds of so many active rows that are no anchors, each of a fifth of them at most; none where
-    they are nearly nobody.
+    """Folds of active rows that are no anchors, each of a fifth of them at most; none where they
+    are nearly nobody.
     """
     active = np.flatnonzero(np.diff(target.user_items.indptr) >= ACTIVE)
     others = np.setdiff1d(active, anchors.target)
-    drawn = rng.permutation(others)[: max(wanted, 0)]
+    drawn = rng.permutation(others)[:STRANGERS]
     if len(drawn) < FEWEST:
         return []
     parts = np.array_split(drawn, math.ceil(FOLDS * len(drawn) / len(others)))
