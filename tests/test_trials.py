@@ -269,6 +269,20 @@ class TestQuality:
         assert [fold.finders(7) for fold in bench.folds] == [each.sum() for each in left]
 
 
+class TestStrangersQuality:
+    def test_it_is_that_of_a_bench_of_their_folds(self, world, source):
+        ours, *others = make_folds(world.target, source)
+        both = Bench([ours], OPTIONS, [lambda: source], strangers=others, num_threads=1)
+        alone = Bench(others, OPTIONS, [lambda: source], num_threads=1)
+        arm = NullArm("mean", "all", 3.0, 0.0)
+        expected = alone.null_quality(arm, 1, 2)
+        assert np.array_equal(both.strangers_quality(arm, 1, 2), expected, equal_nan=True)
+        assert len(both.null_quality(arm, 1, 2)) == len(ours.held)
+
+    def test_without_any_it_is_of_nobody(self, bench):
+        assert bench.strangers_quality(NullArm(), 0, 1).shape == (0,)
+
+
 class TestMixedQuality:
     """What is measured is what `serving` makes of the same people."""
 

@@ -9,7 +9,7 @@ import pytest
 from coldstart import transfer, tuning
 from coldstart.adapters import AutoAdapter, KernelAdapter, MeanAdapter, RidgeAdapter
 from coldstart.als import PriorALS
-from coldstart.anchors import find_anchors
+from coldstart.anchors import Anchors, find_anchors
 from coldstart.datasets import make_cross_domain
 from coldstart.factors import Factors
 from coldstart.interactions import Interactions
@@ -133,6 +133,66 @@ class TestHeldOut:
         found = find(AutoAdapter(TWO, **{**QUICK, "blend": True}), world, bare)
         assert found.people > 0
         assert not found.plan.blend
+
+
+class TestStrangers:
+    """Rows that are no anchors help to choose arms without a source where anchors are few."""
+
+    def rows(self, found):
+        return np.concatenate([fold.held.rows for fold in found.bench.strangers])
+
+    def found(self, world, source, count):
+        anchors = find_anchors(source.ids, world.target.users).take(slice(count))
+        return anchors, find(TWO[0], world, source, anchors=anchors)
+
+    def test_each_is_asked_once_and_none_is_an_anchor(self, world, source):
+        anchors, found = self.found(world, source, 30)
+        rows = self.rows(found)
+        active = np.diff(world.target.user_items.indptr) >= tuning.ACTIVE
+        assert sorted(rows) == sorted(np.setdiff1d(np.flatnonzero(active), anchors.target))
+        assert len(found.bench.strangers) == tuning.FOLDS
+
+    def test_a_fold_lacks_its_strangers_and_no_anchor(self, world, source):
+        anchors, found = self.found(world, source, 30)
+        for fold in found.bench.strangers:
+            gone = world.target.users.ids[fold.held.rows]
+            assert not np.isin(gone, fold.train.users.ids).any()
+            assert len(fold.anchors) == len(anchors)
+            assert len(fold.people) == 0
+
+    def test_of_many_only_some_and_in_fewer_folds(self, monkeypatch, world, source):
+        monkeypatch.setattr(tuning, "STRANGERS", 20)
+        _, found = self.found(world, source, 30)
+        assert len(set(self.rows(found))) == 20
+        assert len(found.bench.strangers) == 2  # a fifth of them is fewer than 20
+
+    def test_many_anchors_need_none(self, monkeypatch, world, source):
+        monkeypatch.setattr(tuning, "FEW", 20)
+        _, found = self.found(world, source, 60)
+        assert not found.bench.strangers
+
+    def test_those_who_hold_out_fewer_are_asked_no_others(self, world, source):
+        anchors = find_anchors(source.ids, world.target.users)
+        adapter = AutoAdapter(TWO, **{**QUICK, "people": 40})
+        found = find(adapter, world, source, anchors=anchors)
+        assert found.people == 40
+        assert not found.bench.strangers
+
+    def test_with_too_few_anchors_they_choose_alone(self, world, source):
+        anchors = find_anchors(source.ids, world.target.users).take(slice(3))
+        models = models_of(TWO[0], world)
+        home = tuning.find_home(
+            models, world.target, anchors, rng=np.random.default_rng(0), num_threads=1
+        )
+        assert home.null_shots == tuple(home.null(0).arms) == (0, 1, 2, 5)
+        assert {arm.whose for arm in home.null(0).arms.values()} == {"all"}
+
+    def test_nearly_nobody_is_not_asked(self, monkeypatch, world):
+        monkeypatch.setattr(tuning, "ACTIVE", 10**6)
+        anchors = Anchors(np.zeros(0, np.int64), np.zeros(0, np.int64))
+        models = models_of(TWO[0], world)
+        rng = np.random.default_rng(0)
+        assert tuning.find_home(models, world.target, anchors, rng=rng, num_threads=1) is None
 
 
 def poisoned(log, rows):

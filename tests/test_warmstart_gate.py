@@ -380,6 +380,7 @@ class TestTheGateItself:
         assert not any(warm.served_.mapped.belief.open)
         assert warm.report_.gate is None
         assert any("the gate is closed" in warning for warning in warm.report_.warnings)
+        assert warm.served_.mapped.belief.fallback.shots == (0, 1, 2, 5)  # strangers chose them
 
     def test_a_strength_by_hand_keeps_its_entries_beside_those_that_were_tested(
         self, monkeypatch, logs
