@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from coldstart.prior import Prior
 
 from .base import AnchorContext, Settled, anchor_arrays, check_fitted, embeddings, sphere
+from .spread import shrunk
 
 __all__ = ["MeanAdapter"]
 
@@ -18,13 +19,16 @@ class MeanAdapter(Settled):
     """Everybody's prior is the mean and covariance of the target embeddings, N(m0, S0).
 
     The honest no-source prior. It needs no anchors: mean and covariance come from the context where
-    there is one, else from the target rows passed to `fit`.
+    there is one, else from the n target rows passed to `fit`. Of these the covariance is that of
+    another row around their mean, ``(1 + 1/n) S``, S being `shrunk` to a sphere by the worth with
+    the largest evidence.
 
     Attributes
     ----------
     mean_ : array (d_target,)
     covariance_ : array (d_target, d_target)
-        Shrunk toward a sphere by one observation, so that it is defined for any number of rows.
+        That of the context shrunk toward a sphere by one observation, so that it is defined for any
+        number of rows.
 
     Examples
     --------
@@ -60,13 +64,15 @@ class MeanAdapter(Settled):
                 "MeanAdapter needs target rows, or a context with the mean of all target rows"
             )
         mean = context.mean if context.mean is not None else w @ t / w.sum()
-        if context.covariance is not None:
-            covariance = context.covariance
-        else:
-            covariance = ((t - mean).T * w) @ (t - mean) / (w.sum() or 1.0)
         count = w.sum() or 1.0
+        if context.covariance is not None:
+            covariance = (count * context.covariance + sphere(context.covariance)) / (count + 1)
+        else:
+            scatter, free = ((t - mean).T * w) @ (t - mean), max(count - 1, 0.0)
+            ball = sphere(scatter / (free or 1.0))
+            covariance = (1 + 1 / count) * shrunk(scatter, free, [ball])[0]
         self.mean_: NDArray[np.float64] = np.asarray(mean, np.float64)
-        self.covariance_ = (count * covariance + sphere(covariance)) / (count + 1)
+        self.covariance_: NDArray[np.float64] = covariance
         self._source_width = s.shape[1]
         return self
 

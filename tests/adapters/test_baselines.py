@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 from coldstart.adapters import AnchorContext, MeanAdapter
+from coldstart.adapters.spread import shrunk
 
 N, D_SOURCE, D = 30, 5, 3
 
@@ -24,10 +26,16 @@ def test_everybody_gets_the_mean_of_the_target_rows(source, target):
     np.testing.assert_allclose(prior.mean, np.tile(target.mean(axis=0), (7, 1)), rtol=1e-12)
 
 
-def test_the_covariance_is_that_of_the_rows_and_one_observation_of_a_sphere(source, target):
+def around_their_mean(own, count):
+    """Covariance of another row, from the biased one of `count` rows."""
+    scatter, free = count * own, count - 1
+    ball = np.trace(scatter) / free / D * np.eye(D)
+    return (1 + 1 / count) * shrunk(scatter, free, [ball])[0]
+
+
+def test_the_covariance_is_that_of_another_row(source, target):
     adapter = MeanAdapter().fit(source, target)
-    own = np.cov(target.T, bias=True)
-    expected = (N * own + np.trace(own) / D * np.eye(D)) / (N + 1)
+    expected = around_their_mean(np.cov(target.T, bias=True), N)
     np.testing.assert_allclose(adapter.covariance_, expected, rtol=1e-12)
     precision = adapter.predict(source[:1]).matrices()[0]
     np.testing.assert_allclose(np.linalg.inv(precision), expected, rtol=1e-10)
@@ -39,9 +47,8 @@ def test_weights_move_mean_and_covariance(source, target):
     mean = np.average(target, axis=0, weights=weight)
     own = np.cov(target.T, bias=True, aweights=weight)
     count = weight.sum()
-    expected = (count * own + np.trace(own) / D * np.eye(D)) / (count + 1)
     np.testing.assert_allclose(adapter.mean_, mean, rtol=1e-12)
-    np.testing.assert_allclose(adapter.covariance_, expected, rtol=1e-12)
+    np.testing.assert_allclose(adapter.covariance_, around_their_mean(own, count), rtol=1e-12)
 
 
 def test_moments_of_all_rows_come_before_those_of_the_anchors(source, target):
@@ -64,9 +71,24 @@ def test_there_is_nothing_to_centre(source, target):
     assert np.array_equal(prior.centre(0.0).mean, prior.mean)
 
 
-def test_a_single_row_is_known_as_well_as_one_observation_of_the_unit_sphere(source, target):
+def test_around_a_single_row_lies_a_sphere(source, target):
+    """Its own distance to the mean, and as much for what the mean itself may be off."""
     adapter = MeanAdapter().fit(source[:1], target[:1])
-    np.testing.assert_allclose(adapter.covariance_, np.eye(D) / 2, rtol=1e-12)
+    np.testing.assert_allclose(adapter.covariance_, 2 * np.eye(D), rtol=1e-12)
+
+
+@pytest.mark.parametrize("width", [20, 64])
+@pytest.mark.parametrize("count", [30, 300, 3000])
+def test_other_rows_lie_in_its_ellipsoids_as_often_as_stated(width, count):
+    rng = np.random.default_rng(count)
+    covered = []
+    for _ in range(10):
+        rows, others = rng.normal(3.0, 2.0, (count, width)), rng.normal(3.0, 2.0, (5000, width))
+        prior = MeanAdapter().fit(np.zeros((count, 1)), rows).predict(np.zeros((1, 1)))
+        away = others - prior.mean
+        distance = np.einsum("ij,jk,ik->i", away, prior.matrices()[0], away)
+        covered.append([np.mean(distance < chi2.ppf(p, width)) for p in (0.5, 0.8, 0.95)])
+    np.testing.assert_allclose(np.mean(covered, axis=0), [0.5, 0.8, 0.95], atol=0.03)
 
 
 def test_without_rows_and_without_a_mean_it_says_what_it_needs():
