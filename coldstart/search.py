@@ -41,6 +41,7 @@ RIDGES = (1.0, 0.0)  # of the mapped side, as multiples of the model's
 PASSES = 2  # over tempers, centres and blends
 POOLED = 0.25  # weight of the average over all numbers of shots beside that of one's own
 PROBES = (0.3, 2.0)  # tempers at which crossings are compared with each other, the better counts
+FUSED = (2, 3)  # finalists in a mean
 NULL_TEMPERS = (0.1, 0.3, 1.0, 3.0, 10.0)
 PLAIN_RIDGES = (1.0, 10.0, 100.0)  # of plain ALS, as multiples of the model's
 BELIEF = (
@@ -60,7 +61,7 @@ class Plan:
     finalists : int
         Families of adapters that are tried with every source model, and fused.
     fuse, blend : bool
-        Whether means of two adapters, and a blend with the row map, are tried.
+        Whether means of adapters, and a blend with the row map, are tried.
     trials : int
         Most crossings that are compared, and most arms without a source, each with each target
         model that it is tried with.
@@ -128,7 +129,7 @@ def choose(bench: Bench, plan: Plan, people: Mask) -> Choice:
 
     One crossing serves every number of shots. Adapters are compared at two tempers with the first
     source and target model; the best of each family, as many as `finalists`, with the other source
-    models; then means of two of them; the winner with the other target models. Temper, centre and
+    models; then means of some of them; the winner with the other target models. Temper, centre and
     blend are chosen for each number of shots, in turns, by its own quality and with little weight
     that of all the others; the ridge for all of them. What is compared is `cautious`: the first
     adapter with the first models is at home, and so is every knob where it stands.
@@ -161,8 +162,13 @@ def choose(bench: Bench, plan: Plan, people: Mask) -> Choice:
     ]
     best = max(finalists, key=worth)
     if plan.fuse:
-        pairs = [p for p in combinations([f.adapter for f in finalists], 2) if bench.fusible(*p)]
-        best = best_of([best, *(replace(best, adapter=bench.fused(*pair)) for pair in pairs)])
+        means = [
+            parts
+            for count in FUSED
+            for parts in combinations([f.adapter for f in finalists], count)
+            if bench.fusible(*parts)
+        ]
+        best = best_of([best, *(replace(best, adapter=bench.fused(*parts)) for parts in means)])
     targets = [replace(best, target=t) for t in _first(best.target, plan.targets)]
     best = best_of(filter(bench.fits, targets))
     return Choice(best, _pulls(bench, plan, best, people))

@@ -283,8 +283,8 @@ class Bench:
         self._seen: set[Crossing] = set()
         self._known: dict[tuple[object, ...], People] = {}
         self._single = len(self.adapters)
-        self._pairs: dict[tuple[int, int], int] = {}
-        self._parts_of: dict[int, tuple[int, int]] = {}
+        self._fused: dict[tuple[int, ...], int] = {}
+        self._parts_of: dict[int, tuple[int, ...]] = {}
         self._end = time.monotonic() + budget
 
     @cached_property
@@ -309,22 +309,22 @@ class Bench:
             found.setdefault(type(self.adapters[number]), []).append(number)
         return list(found.values())
 
-    def fused(self, one: int, other: int) -> int:
-        """The number of the mean of two adapters, a new one where they were not fused before."""
-        pair = (min(one, other), max(one, other))
-        if pair not in self._pairs:
-            self._pairs[pair] = len(self.adapters)
-            self._parts_of[self._pairs[pair]] = pair
-            self.adapters.append(FusedAdapter([self.adapters[number] for number in pair]))
-        return self._pairs[pair]
+    def fused(self, *numbers: int) -> int:
+        """The number of the mean of some adapters, a new one where they were not fused before."""
+        parts = tuple(sorted(numbers))
+        if parts not in self._fused:
+            self._fused[parts] = len(self.adapters)
+            self._parts_of[self._fused[parts]] = parts
+            self.adapters.append(FusedAdapter([self.adapters[number] for number in parts]))
+        return self._fused[parts]
 
-    def fusible(self, one: int, other: int) -> bool:
-        """Whether a mean of two adapters speaks of the same rows as each of them, and sees them
+    def fusible(self, *numbers: int) -> bool:
+        """Whether a mean of some adapters speaks of the same rows as each of them, and sees them
         alike.
         """
-        source, pair = self.source(0), (self.adapters[one], self.adapters[other])
-        alike = source.given is None or len(set(map(in_one_space, pair))) == 1
-        return alike and (source.features is None or len(set(map(reads_features, pair))) == 1)
+        source, parts = self.source(0), [self.adapters[number] for number in numbers]
+        alike = source.given is None or len(set(map(in_one_space, parts))) == 1
+        return alike and (source.features is None or len(set(map(reads_features, parts))) == 1)
 
     def fits(self, crossing: Crossing) -> bool:
         """Whether its adapter may meet its target model: one that takes source and target for one

@@ -46,7 +46,7 @@ class MadeUp:
         self.folds = range(FOLDS)
         self.strangers = ()
         self.late = False
-        self.pairs = {}
+        self.means = {}
         self.apart = set()  # two adapters that are no pair
         self.unfit = set()  # target models that no crossing may have
         self.asked = {}
@@ -57,11 +57,11 @@ class MadeUp:
     def family(self, numbers):
         return f"family of {numbers[0]}"
 
-    def fused(self, one, other):
-        return self.pairs.setdefault((min(one, other), max(one, other)), 6 + len(self.pairs))
+    def fused(self, *parts):
+        return self.means.setdefault(tuple(sorted(parts)), 6 + len(self.means))
 
-    def fusible(self, one, other):
-        return {one, other} != self.apart
+    def fusible(self, *parts):
+        return not self.apart or not self.apart <= set(parts)
 
     def fits(self, crossing):
         return crossing.target not in self.unfit
@@ -138,20 +138,20 @@ class TestCrossing:
         alone = choose(MadeUp(worth), plan(sources=2, finalists=1), EVERYBODY)
         assert alone.crossing == Crossing(0)
 
-    def test_a_mean_of_the_best_of_two_families_is_chosen_where_it_is_better(self):
+    def test_a_mean_of_the_best_of_some_families_is_chosen_where_it_is_better(self):
         def worth(crossing, *_):
             return {4: 0.6}.get(crossing.adapter, 0.9 if crossing.adapter >= 6 else 0.5)
 
         bench = MadeUp(worth)
-        assert choose(bench, plan(fuse=True), EVERYBODY).crossing.adapter in bench.pairs.values()
-        assert set(bench.pairs) == {(0, 4), (4, 5), (0, 5)}
+        assert choose(bench, plan(fuse=True), EVERYBODY).crossing.adapter in bench.means.values()
+        assert set(bench.means) == {(0, 4), (4, 5), (0, 5), (0, 4, 5)}
         assert choose(MadeUp(worth), plan(fuse=False), EVERYBODY).crossing == Crossing(4)
 
     def test_adapters_that_speak_of_different_rows_are_not_fused(self):
         bench = MadeUp()
         bench.apart = {0, 2}
         choose(bench, plan(fuse=True), EVERYBODY)
-        assert set(bench.pairs) == {(0, 5), (2, 5)}
+        assert set(bench.means) == {(0, 5), (2, 5)}
 
     def test_adapters_are_compared_at_the_temper_that_suits_them(self):
         """Adapter 4 states a precision that is far too small; at twice that it is the best."""
