@@ -6,9 +6,8 @@ writes `benchmarks/results/reference.json`. A pair and seed that is already ther
 commit is not run again. Interactions come back in random order here, so that pairs with and
 without timestamps are measured alike, and every number of shots is measured on the same people:
 those who have something left to find at five. `everybody` has the same arms, fitted once, on all
-who have something left to find at that number of shots, which is how the outside figures of
-`readme_table.py` were measured. `auto` searches without a limit in seconds, so that the machine
-does not matter. The README's table is written by `readme_table.py`.
+who have something left to find at that number of shots. `auto` searches without a limit in seconds,
+so that the machine does not matter. The README's table is written by `readme_table.py`.
 """
 
 from __future__ import annotations

@@ -229,7 +229,7 @@ class TestLimits:
         wanted = plan(sources=3, targets=4, fuse=True, blend=True, trials=trials)
         choice = choose(bench, wanted, EVERYBODY)
         assert choice.crossing in bench.crossings
-        whole = 6 + 3 * 2 + 3 + 3  # adapters, source models of the finalists, means, target models
+        whole = 6 + 3 * 2 + 4 + 3  # adapters, source models of the finalists, means, target models
         assert len(bench.crossings) == min(trials, whole)
 
     def test_when_it_is_late_from_the_start_the_first_crossing_is_tuned(self):
