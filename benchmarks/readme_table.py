@@ -28,7 +28,7 @@ OURS = "auto"
 
 # Outside figures on the same pairs, same protocol, other splits, in percent: no source, neighbours,
 # rows to rows, mapped; at 0, 1 and 5 shots. They are said to be of all test people. At 0 and 1 shot
-# our arms without a source agree with theirs on those who count at five, and are lower on everybody.
+# our arms without a source agree with theirs on those who count at five, and are less on everybody.
 FIELD = {
     "amazon Food -> Kitchen": ((3.2, 2.6, 3.7, 5.1), (3.3, 2.5, 3.5, 4.8), (3.5, 2.4, 2.8, 4.1)),
     "amazon Kitchen -> Electronics": (
