@@ -44,7 +44,7 @@ class AutoAdapter(Settled):
     ``AutoAdapter([RidgeAdapter(1.0), RegressorAdapter(), ProcrustesAdapter()])``.
 
     Inside `WarmStart` held-out people choose, by the quality of their ranked lists: the adapter and
-    its settings, means of two adapters, the source and the target model (confidence, ridge and
+    its settings, means of some adapters, the source and the target model (confidence, ridge and
     width), how strongly to pull, and a blend with the row map; the arms that know no source are
     tuned as hard. With features `ContentAdapter` is tried too, unless `adapters` have one that
     reads them. Fitted alone it has embeddings only, and takes the adapter with the least
@@ -60,8 +60,8 @@ class AutoAdapter(Settled):
         Most ways to cross that are compared. Arms without a source are all compared, with every
         target model that the source was tried with.
     budget : float or None, default 240.0
-        Seconds after which nothing new is tried. Where it cuts the search short, the result depends
-        on the speed of the machine; None is no limit.
+        Seconds after which nothing new is tried; arms without a source take their time. Where it
+        cuts the search short, the result depends on the speed of the machine; None is no limit.
     metric : str, default "ndcg"
         By what lists are compared: "ndcg", "recall", "mrr" or "hit_rate".
     n : int, default 10
@@ -71,9 +71,11 @@ class AutoAdapter(Settled):
     models : bool, default True
         Whether source and target models are tuned.
     fuse, blend : bool, default True
-        Whether means of two adapters, and a blend with the row map, are tried.
+        Whether means of two or three adapters, and a blend with the row map, are tried.
     people : int, default 2000
-        Most people who are held out, over all folds; at least 10.
+        Most anchors who are held out, over all folds; at least 10. Where fewer than 300 are, and
+        fewer than this, up to 600 rows of the target that are no anchors are held out as well:
+        they help to choose what serves without a source.
 
     Attributes
     ----------

@@ -9,7 +9,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from coldstart.prior import Prior
 
-from .base import AnchorContext, Settled, anchor_arrays, check_fitted, embeddings, sphere
+from .base import (
+    AnchorContext,
+    Array,
+    Rows,
+    Settled,
+    anchor_arrays,
+    check_fitted,
+    embeddings,
+    sphere,
+)
 from .spread import shrunk
 
 __all__ = ["MeanAdapter"]
@@ -20,15 +29,16 @@ class MeanAdapter(Settled):
 
     The honest no-source prior. It needs no anchors: mean and covariance come from the context where
     there is one, else from the n target rows passed to `fit`. Of these the covariance is that of
-    another row around their mean, ``(1 + 1/n) S``, S being `shrunk` to a sphere by the worth with
-    the largest evidence.
+    another row, ``(1 + 1/n) S`` around their own mean and S around a known one, S being `shrunk` to
+    a sphere by the worth with the largest evidence. It stands for a t distribution: its ellipsoids
+    hold too little where rows are few and their directions differ.
 
     Attributes
     ----------
     mean_ : array (d_target,)
     covariance_ : array (d_target, d_target)
-        That of the context shrunk toward a sphere by one observation, so that it is defined for any
-        number of rows.
+        Defined for any number of rows: that of the context is shrunk toward a sphere by one
+        observation.
 
     Examples
     --------
@@ -68,9 +78,7 @@ class MeanAdapter(Settled):
         if context.covariance is not None:
             covariance = (count * context.covariance + sphere(context.covariance)) / (count + 1)
         else:
-            scatter, free = ((t - mean).T * w) @ (t - mean), max(count - 1, 0.0)
-            ball = sphere(scatter / (free or 1.0))
-            covariance = (1 + 1 / count) * shrunk(scatter, free, [ball])[0]
+            covariance = _around(mean, t, w, known=context.mean is not None)
         self.mean_: NDArray[np.float64] = np.asarray(mean, np.float64)
         self.covariance_: NDArray[np.float64] = covariance
         self._source_width = s.shape[1]
@@ -82,3 +90,14 @@ class MeanAdapter(Settled):
         n = len(embeddings(source, "source", self._source_width))
         mean = np.tile(self.mean_, (n, 1))
         return Prior(mean, shared=np.linalg.inv(self.covariance_), origin=self.mean_)
+
+
+def _around(mean: Array, rows: Rows, weight: Array, *, known: bool) -> Array:
+    """Covariance (d, d) of another row around `mean`, which is `known` or that of the rows."""
+    count = float(weight.sum())
+    scatter = ((rows - mean).T * weight) @ (rows - mean)
+    free = count if known else max(count - 1, 0.0)
+    # half of the weights at least, where these add up to hardly more than one
+    ball = sphere(scatter / (max(free, count / 2) or 1.0))
+    covariance, _ = shrunk(scatter, free, [ball])
+    return covariance if known else (1 + 1 / count) * covariance

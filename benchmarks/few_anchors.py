@@ -4,7 +4,9 @@
 
 writes `benchmarks/results/few_anchors.json`, run by run. The anchors are thinned to some, ten times
 by chance (larger draws contain the smaller ones): the others get other ids in the source, so that
-they are strangers there, and all rows of the target stay.
+they are strangers there, and all rows of the target stay. Where few anchors are left, strangers
+help to choose what serves without a source. Many of them were anchors here, like the people who are
+tested, which is to the favour of gate and fallback: elsewhere they may differ more.
 
 Measured are the test people of the protocol `cold`, whose target rows are gone before anything of
 the target is fitted, and who take no part in any choice: popularity and mean prior are tuned on the

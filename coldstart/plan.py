@@ -80,10 +80,10 @@ class Plan:
         served = unknown = plain
         strength = request.fixed or Strength(regularization=1.0)
         if home is not None:
-            served, null = home.null(0).fallback(ridge), home.null(0, popular=False)
-            unknown = null.fallback(ridge)
+            served = home.null(0).fallback(ridge)
+            unknown = home.null(0, popular=False).fallback(ridge)
             if request.fixed is None:
-                shots, temper = tuple(null.tempers), tuple(null.tempers.values())
+                shots, temper = zip(*home.tempers.items(), strict=True)
                 strength = Strength(shots, (1.0,) * len(shots), temper, 1.0)
         if not isinstance(request.strength, Strength):
             strength = replace(strength, regularization=strength.regularization * ridge)

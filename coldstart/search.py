@@ -28,6 +28,7 @@ __all__ = [
     "choose_null",
     "outer_quality",
     "soften",
+    "tempers",
     "usable_shots",
 ]
 
@@ -112,11 +113,6 @@ class NullChoice:
 
     target: int
     arms: dict[int, NullArm] = field(hash=False)
-
-    @property
-    def tempers(self) -> dict[int, float]:
-        """Those of the means, 1 elsewhere."""
-        return {k: arm.temper if arm.kind == "mean" else 1.0 for k, arm in self.arms.items()}
 
     def fallback(self, regularization: float) -> Fallback:
         """The arms, the target model's ridge being that."""
@@ -203,7 +199,7 @@ def choose_null(
     def quality(arm: NullArm, number: int, k: int) -> People:
         if not strangers:
             return theirs(arm, number, k)
-        return np.append(theirs(arm, number, k), bench.strangers_quality(arm, number, k))
+        return _all_quality(bench, arm, number, k, people)
 
     def best(number: int, k: int) -> NullArm:
         options = [arm for arm in _null_arms(k, popular) if arm.whose == "all" or not strangers]
@@ -385,7 +381,8 @@ def _fixed_pulls(given: Strength, plan: Plan) -> dict[int, Pull]:
 def _pulls(bench: Bench, plan: Plan, crossing: Crossing, people: Mask) -> dict[int, Pull]:
     if plan.fixed is not None:
         return _fixed_pulls(plan.fixed, plan)
-    pulls = {k: Pull(temper=temper) for k, temper in _tempers(bench, plan, people).items()}
+    starts = tempers(bench, plan.shots, people, crossing.target)
+    pulls = {k: Pull(temper=temper) for k, temper in starts.items()}
 
     def settle(name: str, values: Sequence[float], shots: Sequence[int]) -> None:
         grid = {
@@ -414,13 +411,23 @@ def _pulls(bench: Bench, plan: Plan, crossing: Crossing, people: Mask) -> dict[i
     return {k: replace(pull, ridge=ridge) for k, pull in pulls.items()}
 
 
-def _tempers(bench: Bench, plan: Plan, people: Mask) -> dict[int, float]:
+def tempers(bench: Bench, shots: Sequence[int], people: Mask, target: int = 0) -> dict[int, float]:
     """Where the choice of tempers starts: at the adapter's own precision, or with strangers at what
-    serves best around the mean, from which few anchors move it seldom.
+    serves them and these people best around the mean, from which few anchors move it seldom.
     """
-    if not bench.strangers:
-        return dict.fromkeys(plan.shots, 1.0)
-    return choose_null(bench, plan, people, 0, popular=False, careful=True).tempers
+    found = dict.fromkeys(shots, 1.0)
+    arms = {temper: NullArm("mean", "all", temper, RIDGES[0]) for temper in (1.0, *NULL_TEMPERS)}
+    for k in filter(None, shots) if bench.strangers else ():
+        quality = {t: _all_quality(bench, arm, target, k, people) for t, arm in arms.items()}
+        worth = {temper: cautious(values, quality[1.0]) for temper, values in quality.items()}
+        found[k] = max(worth, key=worth.__getitem__)
+    return found
+
+
+def _all_quality(bench: Bench, arm: NullArm, target: int, shots: int, people: Mask) -> People:
+    """Quality of some of the anchors, and of all strangers behind them."""
+    theirs = bench.null_quality(arm, target, shots)[people]
+    return np.append(theirs, bench.strangers_quality(arm, target, shots))
 
 
 def _for_each(grid: dict[int, dict[float, People]], now: dict[int, float]) -> dict[int, float]:

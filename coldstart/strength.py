@@ -158,7 +158,7 @@ class Fallback:
         steps, last = [str(first[1])], first[1]
         for shots, arm in others:
             if arm != last:
-                steps.append(f"with {shots} or more interactions the {arm}")
+                steps.append(f"from {shots} interactions on {arm}")
             last = arm
         return "; ".join(steps)
 

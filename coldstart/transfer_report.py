@@ -20,6 +20,7 @@ from coldstart.transfer import Space
 from coldstart.tuning import Found
 
 FEW_PEOPLE = 50  # held out, below which a choice is little more than chance
+STRANGERS = "rows of the target that are no anchors"
 
 __all__ = ["Described", "Gain", "TransferReport"]
 
@@ -227,13 +228,14 @@ class TransferReport:
             if not gate.open[gate.bucket(k)]
         }
         lines = [f"Closed from {k} interactions on: {arm}." for k, arm in serving.items()]
-        tested = {k: gate.buckets[gate.bucket(k)].baseline_name for k in serving}
-        others = [k for k, arm in serving.items() if arm != tested[k]]
+        tested = {bucket.shots: bucket.baseline_name for bucket in gate.buckets}
+        others = [k for k, arm in serving.items() if arm != tested.get(k, arm)]
         if others:
             model = " and has the target model that the source was given" * any(gate.open)
             lines.append(
                 f"At {listed(others)} shots that is not the arm of the test, which is the best for "
-                f"the people held out: what serves is chosen with more caution{model}."
+                f"the people held out: what serves is chosen with more caution{model}, and where "
+                f"anchors are few also by {STRANGERS}."
             )
         return lines
 
@@ -292,12 +294,14 @@ def _of_the_proof(
         if not (gated or refined.keep):
             yield "the refined model serves without proof: gate=False"
     elif gated and found is None:
+        how = "by the" if fallback.shots == (0,) else f"as {STRANGERS} chose:"
         yield (
-            "too few anchors to hold any out: the gate is closed, everybody is served by the "
-            f"{fallback}"
+            "too few anchors to hold any out: the gate is closed, everybody is served "
+            f"{how} {fallback}"
         )
     elif chosen and found is None:
-        yield "too few anchors to hold any out: the strength is the adapter's own, untested"
+        own = "the adapter's own" if fallback.shots == (0,) else f"as {STRANGERS} chose"
+        yield f"too few anchors to hold any out: the strength is {own}, untested"
 
 
 def _gains(found: Found) -> tuple[Gain, ...]:

@@ -29,6 +29,7 @@ from coldstart.search import (
     choose_null,
     outer_quality,
     soften,
+    tempers,
     usable_shots,
 )
 from coldstart.strength import Strength
@@ -80,9 +81,22 @@ class Home:
 
     def null(self, target: int | None = None, *, popular: bool = True) -> NullChoice:
         """The arms without a source that serve, with that target model or the best one."""
-        everybody = np.ones(len(self.bench.groups), bool)
         plan = replace(self.plan, shots=self.null_shots)
-        return choose_null(self.bench, plan, everybody, target, popular=popular, careful=True)
+        with one_blas_thread():
+            return choose_null(
+                self.bench, plan, self.everybody, target, popular=popular, careful=True
+            )
+
+    @property
+    def everybody(self) -> NDArray[np.bool_]:
+        """All anchors (n_people,) who were held out."""
+        return np.ones(len(self.bench.groups), bool)
+
+    @cached_property
+    def tempers(self) -> dict[int, float]:
+        """How firmly to hold at a mean, for each number of shots, as strangers have it."""
+        with one_blas_thread():
+            return tempers(self.bench, self.null_shots, self.everybody)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +136,7 @@ class Found(Home):
         """How far to trust the choice for each row, None where rows are not weighed."""
         if not self.plan.soft:
             return None
-        everybody = np.ones(len(self.bench.groups), bool)
-        return soften(self.bench, self.plan, self.choice, everybody)[0]
+        return soften(self.bench, self.plan, self.choice, self.everybody)[0]
 
 
 def models_of(
@@ -222,25 +235,24 @@ def find(
             _options(adapter, source, anchors),
             [lambda: source, *models.sources[1:]],
             strangers=strangers,
-            metric_name=auto.metric if auto else "ndcg",
-            n=auto.n if auto else 10,
+            **_measured(auto),
             budget=np.inf if auto is None or auto.budget is None else auto.budget,
             num_threads=num_threads,
             tick=bar.update,
         )
         given = Plan(fixed=fixed, absolute=absolute, soft=soft)
         blend = source.matrix is not None and _crossable(source, anchors)
-        wanted = SHOTS if auto is None else tuple(sorted({0, *auto.shots}))
-        given = replace(given, shots=usable_shots(folds, wanted))
+        given = replace(given, shots=usable_shots(folds, _wanted(auto)))
         plan = _plan(auto, models, given, blend=blend)
         everybody = np.ones(len(bench.groups), bool)
         with one_blas_thread():  # set once: a search makes thousands of small calls
             choice = choose(bench, plan, everybody)
             outer = outer_quality(bench, plan)
-    return Found(bench, plan, usable_shots([*folds, *strangers], wanted), choice, outer)
+    return Found(bench, plan, usable_shots([*folds, *strangers], _wanted(auto)), choice, outer)
 
 
 def find_home(
+    adapter: Adapter,
     models: Models,
     target: Interactions,
     anchors: Anchors,
@@ -249,13 +261,24 @@ def find_home(
     num_threads: int,
 ) -> Home | None:
     """Where anchors are too few to choose anything, let rows that are none choose what serves
-    without a source; None where these are too few as well.
+    without a source, with the default target model; None where these are too few as well.
     """
     strangers = _strangers(target, anchors, models, rng)
     if not strangers:
         return None
-    bench = Bench([], [], [], strangers=strangers, num_threads=num_threads)
-    return Home(bench, Plan(), usable_shots(strangers, SHOTS))
+    auto = adapter if isinstance(adapter, AutoAdapter) else None
+    bench = Bench([], [], [], strangers=strangers, **_measured(auto), num_threads=num_threads)
+    return Home(bench, Plan(), usable_shots(strangers, _wanted(auto)))
+
+
+def _measured(auto: AutoAdapter | None) -> dict[str, Any]:
+    """What of the lists is measured."""
+    return {"metric_name": auto.metric if auto else "ndcg", "n": auto.n if auto else 10}
+
+
+def _wanted(auto: AutoAdapter | None) -> tuple[int, ...]:
+    """Numbers of shots at which people are served."""
+    return SHOTS if auto is None else tuple(sorted({0, *auto.shots}))
 
 
 def _strangers(

@@ -61,8 +61,9 @@ class WarmStart:
     strength : "auto", float or Strength, default "auto"
         "auto" holds anchors out, their target rows removed before anything of the target is fitted,
         and chooses on them how far to go toward the adapter's mean and how firmly to hold there,
-        for each number of interactions. A number is a factor on the precision that the adapter
-        itself states.
+        for each number of interactions. Where few anchors can be held out, rows of the target that
+        are none are held out as well, and say where the choice of firmness starts. A number is a
+        factor on the precision that the adapter itself states.
     gate : bool or "soft", default True
         Whether held-out people must prove that the source helps: for numbers of interactions at
         which it does not significantly, the best way without a source serves instead. Without
@@ -361,7 +362,14 @@ class WarmStart:
         """
         if not self._asks:
             return None
-        return find_home(models, target, anchors, rng=rng, num_threads=self.num_threads)
+        return find_home(
+            self._request.wanted,
+            models,
+            target,
+            anchors,
+            rng=rng,
+            num_threads=self.num_threads,
+        )
 
     def _find(
         self,

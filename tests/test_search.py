@@ -507,11 +507,16 @@ class TestStrangers:
     KNOBS = NullArm("mean", "all", NULL_TEMPERS[1], 0.0)
 
     def bench(self, *, gain=0.0, anchors=lambda arm: 0.0):
-        """Strangers gain so much by their knobs; anchors what a function says."""
+        """Strangers gain so much by their temper, and as much again without a ridge; anchors what
+        a function says.
+        """
         bench = MadeUp(null=lambda arm, target, k: 0.5 + anchors(arm))
         bench.strangers = (object(),)
         bench.strangers_quality = lambda arm, target, k: (
-            0.5 + gain * (arm.of("all") == self.KNOBS) + bench.people
+            0.5
+            + gain * (arm.temper == self.KNOBS.temper and arm.whose == "all")
+            + gain * (arm.of("all") == self.KNOBS)
+            + bench.people
         )
         return bench
 

@@ -100,3 +100,10 @@ class TestWithoutASource:
     def test_arms_that_do_not_fit_the_shots_are_refused(self, shots, message):
         with pytest.raises(ValueError, match=message):
             Fallback(shots, (NullArm(),))
+
+
+def test_a_fallback_in_words_names_an_arm_where_it_begins():
+    mean, plain = NullArm("mean", "all", 3.0, 2.0), NullArm("plain", "all", 1.0, 20.0)
+    assert str(Fallback((0, 1, 2, 5), (mean, mean, plain, plain))) == (
+        "mean of all, temper 3, ridge 2; from 2 interactions on plain ALS, ridge 20"
+    )

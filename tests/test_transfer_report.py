@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from coldstart import transfer_report
+from coldstart import transfer_report, tuning
 from coldstart.adapters import FusedAdapter, MeanAdapter, RidgeAdapter
 from coldstart.als import PriorALS
 from coldstart.datasets import make_cross_domain
@@ -127,25 +127,30 @@ def test_a_closed_gate_is_told_with_what_serves_instead(gains, closed):
 
 NOT_TESTED = (
     "that is not the arm of the test, which is the best for the people held out: what serves is "
-    "chosen with more caution"
+    "chosen with more caution{model}, and where anchors are few also by rows of the target that "
+    "are no anchors."
 )
+MODEL = " and has the target model that the source was given"
 
 
 @pytest.mark.parametrize(
     ("gains", "told"),
     [
-        (
-            (0.2, 0.0),
-            [f"At 5 shots {NOT_TESTED} and has the target model that the source was given."],
-        ),
+        ((0.2, 0.0), [f"At 5 shots {NOT_TESTED.format(model=MODEL)}"]),
         ((0.2, 0.2), []),  # open
-        ((0.0, 0.0), [f"At 5 shots {NOT_TESTED}."]),
+        ((0.0, 0.0), [f"At 5 shots {NOT_TESTED.format(model='')}"]),
     ],
 )
 def test_an_arm_that_serves_and_was_not_tested_is_told_where_the_gate_is_closed(gains, told):
     """At 5 shots plain ALS was tested, and a mean prior serves."""
     lines = str(make_report(gate=make_gate(*gains))).splitlines()
     assert [line for line in lines if "of the test" in line] == told
+
+
+def test_an_arm_at_shots_that_were_not_tested_is_not_compared_with_any():
+    gate = make_gate(0.0, 0.0)
+    fewer = replace(gate, shots=(0,), open=(False,), buckets=gate.buckets[:1])
+    assert "of the test" not in str(make_report(gate=fewer))
 
 
 def test_an_arm_that_serves_as_it_was_tested_needs_no_sentence():
@@ -265,13 +270,28 @@ class TestFittedReports:
         assert report.anchors == 7
         assert report.warnings == (
             "7 anchors are fewer than the 9 source factors: the map is mostly its prior",
-            "too few anchors to hold any out: the strength is the adapter's own, untested",
+            "too few anchors to hold any out: the strength is as rows of the target that are no "
+            "anchors chose, untested",
         )
         assert (report.gains, report.gate) == ((), None)
+        assert report.strength.shots == (0, 1, 2, 5)
+
+    def test_with_nobody_else_to_ask_the_strength_is_the_adapters_own(self, logs, monkeypatch):
+        monkeypatch.setattr(tuning, "STRANGERS", 0)
+        report = self.fit(logs, gate=False)
+        assert report.warnings[1] == (
+            "too few anchors to hold any out: the strength is the adapter's own, untested"
+        )
         assert report.strength == Strength(regularization=2.0)
 
     @pytest.mark.parametrize("strength", ["auto", 3.0])
-    def test_without_anybody_to_hold_out_the_gate_is_closed_and_that_is_told(self, logs, strength):
+    def test_without_anybody_to_hold_out_the_gate_is_closed_and_that_is_told(
+        self, logs, strength, monkeypatch
+    ):
+        told = self.fit(logs, strength=strength).warnings[1]
+        assert told.startswith("too few anchors to hold any out: the gate is closed, everybody is ")
+        assert "served as rows of the target that are no anchors chose: " in told
+        monkeypatch.setattr(tuning, "STRANGERS", 0)
         assert self.fit(logs, strength=strength).warnings[1] == (
             "too few anchors to hold any out: the gate is closed, everybody is served by the "
             "mean of all, temper 1, ridge 2"

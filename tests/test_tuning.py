@@ -181,18 +181,27 @@ class TestStrangers:
     def test_with_too_few_anchors_they_choose_alone(self, world, source):
         anchors = find_anchors(source.ids, world.target.users).take(slice(3))
         models = models_of(TWO[0], world)
-        home = tuning.find_home(
-            models, world.target, anchors, rng=np.random.default_rng(0), num_threads=1
-        )
-        assert home.null_shots == tuple(home.null(0).arms) == (0, 1, 2, 5)
+        home = self.home(AutoAdapter(TWO), models, world.target, anchors)
+        assert home.null_shots == tuple(home.null(0).arms) == tuple(home.tempers) == (0, 1, 2, 5)
         assert {arm.whose for arm in home.null(0).arms.values()} == {"all"}
+
+    def test_they_choose_by_the_metric_and_at_the_shots_that_were_asked_for(self, world, source):
+        anchors = find_anchors(source.ids, world.target.users).take(slice(3))
+        adapter = AutoAdapter(TWO, metric="hit_rate", n=3, shots=(0, 3))
+        home = self.home(adapter, models_of(TWO[0], world), world.target, anchors)
+        assert home.null_shots == (0, 3)
+        quality = home.bench.strangers_quality(home.null(0).arms[3], 0, 3)
+        assert set(quality[~np.isnan(quality)]) == {0.0, 1.0}
+
+    def home(self, adapter, models, target, anchors):
+        rng = np.random.default_rng(0)
+        return tuning.find_home(adapter, models, target, anchors, rng=rng, num_threads=1)
 
     def test_nearly_nobody_is_not_asked(self, monkeypatch, world):
         monkeypatch.setattr(tuning, "ACTIVE", 10**6)
         anchors = Anchors(np.zeros(0, np.int64), np.zeros(0, np.int64))
         models = models_of(TWO[0], world)
-        rng = np.random.default_rng(0)
-        assert tuning.find_home(models, world.target, anchors, rng=rng, num_threads=1) is None
+        assert self.home(TWO[0], models, world.target, anchors) is None
 
 
 def poisoned(log, rows):

@@ -95,3 +95,29 @@ def test_without_rows_and_without_a_mean_it_says_what_it_needs():
     message = "MeanAdapter needs target rows, or a context with the mean of all target rows"
     with pytest.raises(ValueError, match=message):
         MeanAdapter().fit(np.empty((0, D_SOURCE)), np.empty((0, D)))
+
+
+def test_around_a_known_mean_rows_spread_as_widely_as_they_do():
+    context = AnchorContext(mean=np.zeros(D))
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 10):
+        sizes = [
+            np.trace(
+                MeanAdapter()
+                .fit(np.zeros((count, 1)), rng.normal(0.0, 2.0, (count, D)), context=context)
+                .covariance_
+            )
+            / D
+            for _ in range(400)
+        ]
+        assert 3.6 < np.mean(sizes) < 4.4  # of 4, with a standard error of 0.2 at most
+
+
+def test_weights_of_hardly_more_than_one_row_are_no_division_by_nearly_nothing(target):
+    size = {
+        total: np.trace(
+            MeanAdapter().fit(np.zeros((N, 1)), target, weight=np.full(N, total / N)).covariance_
+        )
+        for total in (0.9, 1.0001, 1.1)
+    }
+    assert max(size.values()) < 1.5 * min(size.values())
