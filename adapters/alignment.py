@@ -11,6 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from coldstart.errors import MissingLibraryError
+
 from .base import Array, scaled
 
 __all__ = [
@@ -160,7 +162,7 @@ def _gromov_wasserstein() -> Callable[..., Any]:
     try:
         found: Callable[..., Any] = import_module("ot.gromov").entropic_gromov_wasserstein
     except ImportError as error:
-        raise ImportError(
+        raise MissingLibraryError(
             "TransportAdapter needs the library POT: pip install 'coldstart[transport]'"
         ) from error
     return found

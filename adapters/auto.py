@@ -175,7 +175,7 @@ class AutoAdapter(Settled):
             When a setting is out of range, or something among `adapters` is no adapter.
         """
         self.check_settings()
-        s, t, w = anchor_arrays(source, target, weight, who="AutoAdapter")
+        s, t, w = anchor_arrays(source, target, weight, who="AutoAdapter", context=context)
         context = context or AnchorContext()
         folds = folds_of(s, t, w, FOLDS)
         options = self.candidates()

@@ -26,6 +26,7 @@ __all__ = [
     "check_adapter",
     "check_fitted",
     "check_parts",
+    "check_size",
     "embeddings",
     "folds_of",
     "in_one_space",
@@ -34,6 +35,7 @@ __all__ = [
     "score_metric",
     "spelled_out",
     "sphere",
+    "worth_of_mean",
 ]
 
 Array = NDArray[np.float64]
@@ -44,6 +46,7 @@ _SAMPLE = 1024  # rows of which a provisional mean is taken
 _LOOKED_THROUGH = 1024  # anchors, about, on which source columns are looked through
 _CONSTANT = 1e-6  # range of a constant column, as a share of its largest value
 _ROOM = 4096.0  # times that values have to stay below those whose squares overflow
+_BESIDE = ("source_rows", "target_rows", "features")  # of a context: row by row
 _COLLINEAR = 1e-10  # smallest eigenvalue of a correlation matrix without collinear columns
 
 
@@ -83,9 +86,41 @@ class AnchorContext:
         """The context of some of the rows, by position or boolean mask."""
         parts = {
             name: None if (value := getattr(self, name)) is None else value[rows]
-            for name in ("source_rows", "target_rows", "features")
+            for name in _BESIDE
         }
         return replace(self, **parts)
+
+    def check_rows(self, n: int) -> None:
+        """Refuse what does not bring a row for each of `n` embeddings."""
+        for name in _BESIDE:
+            value = getattr(self, name)
+            if value is not None and value.shape[0] != n:
+                raise ValueError(
+                    f"context.{name} must have a row for each of the {n} embeddings, in their "
+                    f"order, got {value.shape[0]}"
+                )
+
+    def check_target(self, width: int) -> None:
+        """Refuse what does not fit target embeddings of that `width`, or is not finite."""
+        shapes = {
+            "other_factors": (None, width),
+            "target_covariance": (width, width),
+            "mean": (width,),
+            "covariance": (width, width),
+        }
+        for name, shape in shapes.items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            found = np.shape(value)
+            wanted = tuple(f if w is None else w for f, w in zip(found, shape, strict=False))
+            if len(found) != len(shape) or found != wanted:
+                raise ValueError(
+                    f"context.{name} must be {str(shape).replace('None', 'n')}, target embeddings "
+                    f"being {width} wide, got an array of shape {found}"
+                )
+            if not all_finite(np.asarray(value)):
+                raise ValueError(f"context.{name} holds NaN or inf")
 
 
 @runtime_checkable
@@ -189,12 +224,17 @@ def spelled_out(adapter: Known, **choices: Sequence[Any]) -> list[Known]:
 
 
 def anchor_arrays(
-    source: ArrayLike, target: ArrayLike, weight: ArrayLike | None, *, who: str | None = None
+    source: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None,
+    *,
+    who: str | None = None,
+    context: AnchorContext | None = None,
 ) -> tuple[Rows, Rows, Array]:
     """Both embeddings and the weights, checked; an anchor of weight 2 is two anchors.
 
     `who` names an adapter that learns a map: it needs two anchors, and source columns that vary and
-    are not combinations of each other.
+    are not combinations of each other. A `context` has to fit the embeddings.
     """
     s, t = embeddings(source, "source"), embeddings(target, "target")
     if len(s) != len(t):
@@ -202,8 +242,11 @@ def anchor_arrays(
             f"source has {len(s)} rows but target has {len(t)}: "
             "pass the anchors of both in the same order"
         )
-    _check_size(s, "source")
-    _check_size(t, "target")
+    check_size(s, "source")
+    check_size(t, "target")
+    if context is not None:
+        context.check_rows(len(s))
+        context.check_target(t.shape[1])
     w = np.broadcast_to(1.0, len(s)) if weight is None else np.asarray(weight, np.float64)
     if w.shape != (len(s),):
         raise ValueError(f"weight must have shape ({len(s)},), one per anchor, got {w.shape}")
@@ -216,14 +259,16 @@ def anchor_arrays(
     return s, t, w
 
 
-def _check_size(rows: Rows, name: str) -> None:
+def check_size(rows: Rows, name: str) -> None:
     """Refuse values whose squares cannot be added up in their own precision."""
-    most = float(np.sqrt(np.finfo(rows.dtype).max)) / _ROOM
+    precision = np.finfo(rows.dtype)
+    most, least = np.sqrt([precision.max, precision.tiny]) * [1 / _ROOM, _ROOM]
     largest = float(max(rows.max(initial=0.0), -rows.min(initial=0.0)))
-    if largest > most:
+    if largest > most or 0 < largest < least:
         raise ValueError(
-            f"{name} holds values up to {largest:.2g} in {rows.dtype}, whose squares are too large "
-            f"to add up: divide all its rows by one number, to stay below {most:.2g}"
+            f"{name} holds values up to {largest:.2g} in {rows.dtype}, whose squares are too "
+            f"{'large' if largest > most else 'small'} to add up: divide all its rows by one "
+            f"number, so that the largest lies between {least:.2g} and {most:.2g}"
         )
 
 
@@ -244,6 +289,7 @@ def _check_learnable(source: Rows, weight: Array, who: str) -> None:
         )
     if len(rows) < 2 * rows.shape[1]:  # so few rows may be combinations of each other by chance
         return
+    rows /= largest
     rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
     smallest = np.linalg.eigvalsh(rows.T @ rows / len(rows))[0]
     if smallest < _COLLINEAR:
@@ -283,6 +329,11 @@ def score_metric(context: AnchorContext, width: int) -> Array:
     return gram
 
 
+def worth_of_mean(context: AnchorContext, pseudo_anchors: float) -> float:
+    """How many anchors the mean over all target rows is worth: none where it is not known."""
+    return 0.0 if context.mean is None else pseudo_anchors
+
+
 def sphere(covariance: Array) -> Array:
     """``s^2 I`` with the average variance of `covariance` (d, d), or 1 where there is none."""
     d = len(covariance)
@@ -297,8 +348,14 @@ def check_fitted(adapter: Adapter, learned: str) -> None:
         )
 
 
-def embeddings(values: ArrayLike, name: str, width: int | None = None) -> Rows:
-    """An embedding matrix (n, d), finite, and `width` wide where that is known.
+def embeddings(
+    values: ArrayLike,
+    name: str,
+    width: int | None = None,
+    context: AnchorContext | None = None,
+) -> Rows:
+    """An embedding matrix (n, d), finite, and `width` wide where that is known; a `context` has to
+    have as many rows.
 
     Single and double precision are taken as they are, anything else is converted to float64.
     """
@@ -311,6 +368,8 @@ def embeddings(values: ArrayLike, name: str, width: int | None = None) -> Rows:
         raise ValueError(f"{name} is {array.shape[1]} wide but the adapter was fitted on {width}")
     if not all_finite(array):
         raise ValueError(f"{name} holds NaN or inf")
+    if context is not None:
+        context.check_rows(len(array))
     return array
 
 

@@ -67,7 +67,7 @@ class MeanAdapter(Settled):
         """Take the mean and covariance of all target rows from `context`, or of `target` (n,
         d_target).
         """
-        s, t, w = anchor_arrays(source, target, weight)
+        s, t, w = anchor_arrays(source, target, weight, context=context)
         context = context or AnchorContext()
         if context.mean is None and not len(t):
             raise ValueError(
@@ -87,7 +87,7 @@ class MeanAdapter(Settled):
     def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
         """The same Gaussian for each of the m rows of `source` (m, d_source)."""
         check_fitted(self, "mean_")
-        n = len(embeddings(source, "source", self._source_width))
+        n = len(embeddings(source, "source", self._source_width, context))
         mean = np.tile(self.mean_, (n, 1))
         return Prior(mean, shared=np.linalg.inv(self.covariance_), origin=self.mean_)
 

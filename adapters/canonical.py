@@ -4,6 +4,7 @@ its correlation can be trusted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -157,11 +158,12 @@ class CanonicalAdapter(Settled):
             When shapes do not fit, values are not finite, or a setting is out of range.
         """
         self._check_settings()
-        s, t, w = anchor_arrays(source, target, weight, who="CanonicalAdapter")
+        s, t, w = anchor_arrays(source, target, weight, who="CanonicalAdapter", context=context)
         told = context or AnchorContext()
         metric = score_metric(told, t.shape[1])
         with one_blas_thread():
-            found = self._directions(s, t, w, told, metric)
+            count = self._count(w)
+            found = self._directions(s, t, w, told, metric, count)
             self.map_ = self._map(found, t, w, told)
 
             every = evenly(w, CHECKED)
@@ -169,7 +171,7 @@ class CanonicalAdapter(Settled):
 
             def predict(train: Any, test: Any) -> Array:
                 parts = some[0][train], some[1][train], some[2][train]
-                part = self._directions(*parts, told, metric)
+                part = self._directions(*parts, told, metric, count)
                 return self._map(part, *parts[1:], told).means(some[0][test])
 
             residuals = out_of_fold(*some, predict)
@@ -183,16 +185,21 @@ class CanonicalAdapter(Settled):
     def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
         """Gaussians around the images of `source` (m, d_source)."""
         check_fitted(self, "map_")
-        s = embeddings(source, "source", len(self.map_.source_mean))
+        s = embeddings(source, "source", len(self.map_.source_mean), context)
         return self.spread_.prior(self.map_.means(s), s, context, origin=self.map_.intercept)
 
+    def _count(self, weight: Array) -> int:
+        """How many leading source directions are read: no fewer where some anchors are left out, or
+        their residuals would be those of a poorer map.
+        """
+        if self.components != "auto":
+            return int(self.components)
+        return max(round(COMPONENTS * math.sqrt(weight.sum())), 1)
+
     def _directions(
-        self, s: Rows, t: Rows, w: Array, context: AnchorContext, metric: Array
+        self, s: Rows, t: Rows, w: Array, context: AnchorContext, metric: Array, count: int
     ) -> Directions:
         moments, width = Moments.of(s, t, w, normalize=bool(self.normalize)), s.shape[1]
-        count = self.components
-        if count == "auto":
-            count = max(round(COMPONENTS * np.sqrt(moments.count)), 1)
         known = context.source_covariance
         spread = moments.scatter[:width, :width] if known is None else np.asarray(known)
         axes = np.linalg.eigh(spread)[1][:, -min(count, width) :]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from coldstart.features import feature_matrix
@@ -20,6 +21,7 @@ from .base import (
     Settled,
     anchor_arrays,
     check_fitted,
+    check_size,
     embeddings,
     scaled,
     score_metric,
@@ -156,9 +158,11 @@ class ContentAdapter(Settled):
             no features although `embeddings` is False.
         """
         self._check_settings()
-        s, t, w = anchor_arrays(source, target, weight)
         context = context or AnchorContext()
-        features = self._features(context, len(s))
+        who = "ContentAdapter" if context.features is None else None
+        s, t, w = anchor_arrays(source, target, weight, who=who, context=context)
+        features = self._features(context)
+        context = replace(context, features=features)
         self._source_width = s.shape[1]
         self._feature_width = None if features is None else features.shape[1]
         with one_blas_thread():
@@ -184,10 +188,10 @@ class ContentAdapter(Settled):
         self.origin_ = self._null.mean_
         told, known = (w > 0) & rows_told(features), (w > 0) & self._known(s)
         if np.count_nonzero(known) > 1:
-            self._learn_embedding(s[known], t[known], w[known], context)
+            self._learn_embedding(s[known], t[known], w[known], context.take(known))
         if np.count_nonzero(told) > 1:
             rows = s[told], t[told].astype(np.float64), w[told], features[told]
-            self._learn_content(*rows, known[told], context)
+            self._learn_content(*rows, known[told], context.take(told))
 
     def _learn_content(
         self, s: Rows, t: Array, w: Array, f: Any, known: NDArray[np.bool_], context: AnchorContext
@@ -214,7 +218,10 @@ class ContentAdapter(Settled):
         self._source_of = FeatureMap.of(f, rows, w, ridge=self.ridge_)
         apart = _missed(s[known], rows, w, f, self.ridge_)
         self.joint_ = self._ridge_map(False).fit(
-            apart, missed[known], weight=w, context=replace(context, mean=np.zeros(t.shape[1]))
+            apart,
+            missed[known],
+            weight=w,
+            context=replace(context.take(known), mean=np.zeros(t.shape[1])),
         )
         self._covariance = self.joint_.residual_covariance_
 
@@ -229,8 +236,8 @@ class ContentAdapter(Settled):
             although `embeddings` is False.
         """
         check_fitted(self, "origin_")
-        s = embeddings(source, "source", self._source_width)
-        features = self._features(context or AnchorContext(), len(s), self._feature_width)
+        s = embeddings(source, "source", self._source_width, context)
+        features = self._features(context or AnchorContext(), self._feature_width)
         if self._feature_width is None and self.embedding_ is not None:
             if features is not None:
                 raise ValueError("the adapter was fitted without features: pass them to fit too")
@@ -283,7 +290,7 @@ class ContentAdapter(Settled):
         known: NDArray[np.bool_] = np.any(s, axis=1) & self.embeddings
         return known
 
-    def _features(self, context: AnchorContext, rows: int, width: int | None = None) -> Any:
+    def _features(self, context: AnchorContext, width: int | None = None) -> Any:
         """The features in `context`, checked; None where there are none and none are needed."""
         if context.features is None:
             if not self.embeddings:
@@ -293,11 +300,7 @@ class ContentAdapter(Settled):
                 )
             return None
         features = feature_matrix(context.features)
-        if features.shape[0] != rows:
-            raise ValueError(
-                f"features has {features.shape[0]} rows but source has {rows}: "
-                "pass one row each, of zeros where there are no features"
-            )
+        check_size(features.data if sp.issparse(features) else features, "features")
         if width is not None and features.shape[1] != width:
             raise ValueError(
                 f"features is {features.shape[1]} wide but the adapter was fitted on {width}"

@@ -114,7 +114,7 @@ class FusedAdapter(Settled):
             When something among `adapters` is no adapter, or there are fewer than two.
         """
         self.check_settings()
-        s, t, w = anchor_arrays(source, target, weight, who="FusedAdapter")
+        s, t, w = anchor_arrays(source, target, weight, who="FusedAdapter", context=context)
         self.adapters_ = [
             copy.deepcopy(part).fit(s, t, weight=w, context=context) for part in self._parts()
         ]

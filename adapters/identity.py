@@ -90,7 +90,7 @@ class IdentityAdapter(Settled):
             When shapes do not fit, or values are not finite.
         """
         self.check_settings()
-        s, t, w = anchor_arrays(source, target, weight)
+        s, t, w = anchor_arrays(source, target, weight, context=context)
         if s.shape[1] != t.shape[1]:
             raise SpaceError(
                 f"source is {s.shape[1]} wide but target is {t.shape[1]} wide: IdentityAdapter "
@@ -113,5 +113,5 @@ class IdentityAdapter(Settled):
     def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
         """Gaussians around the rows of `source` (m, d), scaled."""
         check_fitted(self, "spread_")
-        s = embeddings(source, "source", len(self.origin_))
+        s = embeddings(source, "source", len(self.origin_), context)
         return self.spread_.prior(s * s.dtype.type(self.scale), s, context, origin=self.origin_)

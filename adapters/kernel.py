@@ -21,6 +21,7 @@ from .base import (
     check_fitted,
     embeddings,
     score_metric,
+    worth_of_mean,
 )
 from .linear import RidgeAdapter
 from .nystroem import FeatureProblem, Landmarks
@@ -45,7 +46,8 @@ class KernelAdapter(Settled):
         A = (K + rho D^-1)^-1,   x | s ~ N(b + k(s)'A(T - mean),  (1 + l(s)) Psi)
         l(s) = 1/(n0 + n) + (k(s, s) - k(s)'A k(s)) / rho,   b = (n0 m0 + n mean) / (n0 + n)
 
-    where m0 is the mean over *all* target rows, which counts as n0 anchors. "linear" is
+    where m0 is the mean over *all* target rows, which counts as n0 anchors; without one n0 is 0.
+    "linear" is
     ``k(a, b) = a'b``: on interactions this is regression from whole source rows, on embeddings it
     is `RidgeAdapter`. "rbf" is ``k(a, b) = exp(-|a - b|^2 / (2 h^2))``, h the median distance of
     anchors. Psi is the covariance of what anchors are off where they are predicted without
@@ -143,7 +145,7 @@ class KernelAdapter(Settled):
     ) -> KernelAdapter:
         """Fit on n anchors: `source` (n, d_source), `target` (n, d_target), `weight` (n,)."""
         self._check_settings()
-        s, t, w = anchor_arrays(source, target, weight, who="KernelAdapter")
+        s, t, w = anchor_arrays(source, target, weight, who="KernelAdapter", context=context)
         context = context or AnchorContext()
         self._fallback = RidgeAdapter(pseudo_anchors=self.pseudo_anchors)
         self._fallback.fit(s, t, weight=w, context=context)
@@ -158,14 +160,14 @@ class KernelAdapter(Settled):
 
     def _learn(self, s: Rows, t: Array, w: Array, context: AnchorContext) -> None:
         metric, some = score_metric(context, t.shape[1]), slice(None, None, -(-len(w) // CHECKED))
-        error = np.inf
+        error, n0 = np.inf, worth_of_mean(context, self.pseudo_anchors)
         for setting in self._settings(context):
             view = SourceRows.of(setting.rows, s, context, unit=setting.normalize)
             landmarks = Landmarks.of(setting.kernel, view, w, self.landmarks, self.rng)
             problem = FeatureProblem.of(landmarks, view.rows, t, w)
             features = landmarks.features(view.rows[some])
             for ridge in LOO_RIDGES if self.ridge == "loo" else (self.ridge,):
-                fit = problem.solve(ridge, self.origin_, self.pseudo_anchors)
+                fit = problem.solve(ridge, self.origin_, n0)
                 off, known = fit.left_out(features, t[some], w[some])
                 size = float(w[some] @ np.einsum("ij,ij->i", off @ metric, off))
                 if size < error:
@@ -177,7 +179,7 @@ class KernelAdapter(Settled):
     def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
         """The posterior of the process for `source` (m, d_source), a Gaussian per row."""
         check_fitted(self, "spread_")
-        s = embeddings(source, "source", self._width)
+        s = embeddings(source, "source", self._width, context)
         if self.rows_ == "interactions" and source_kinds(self.rows_, context) != ("interactions",):
             return self._fallback.predict(s)
         mean, leverage = self._fit.predict(self._view.beside(s, context))

@@ -23,6 +23,7 @@ from .base import (
     score_metric,
     spelled_out,
     sphere,
+    worth_of_mean,
 )
 from .regression import GCV_GRID, RidgeProblem
 from .spread import evenly, shapes, shrunk
@@ -46,8 +47,8 @@ class RidgeAdapter(Settled):
         Psi = k P + (T - b - SW)'D(T - b - SW) + rho W'W + n0 (b - m0)(b - m0)'
         x | s ~ N(b + W'(s - s0), (1 + 1/(n0 + n) + (s - s0)'V(s - s0)) Psi / (n + k))
 
-    where m0 is the mean over *all* target rows (from the context, else the anchors' own) and counts
-    as n0 anchors, so that few anchors cannot move the intercept far, and many can. The prior on the
+    where m0 is the mean over *all* target rows, from the context, and counts as n0 anchors, so that
+    few anchors cannot move the intercept far, and many can; without one n0 is 0. The prior on the
     residuals is proper (nu0 = d + 1 + k, Psi0 = k P): everything is defined for fewer anchors than
     dimensions. P is a sphere or has the shape of the covariance of all target rows, with the
     average variance of the residuals; shape and k are those with the largest evidence (`shrunk` in
@@ -68,7 +69,7 @@ class RidgeAdapter(Settled):
         Scale every source row to length 1, which removes how active it is; "auto" compares both by
         the same error, on at most 100,000 anchors, evenly spaced.
     pseudo_anchors : float, default 64.0
-        n0, how many anchors the mean over all target rows is worth.
+        n0, how many anchors the mean over all target rows is worth, where the context brings it.
 
     Attributes
     ----------
@@ -144,7 +145,7 @@ class RidgeAdapter(Settled):
             When shapes do not fit, values are not finite, or a setting is out of range.
         """
         self._check_settings()
-        s, t, w = anchor_arrays(source, target, weight, who="RidgeAdapter")
+        s, t, w = anchor_arrays(source, target, weight, who="RidgeAdapter", context=context)
         with one_blas_thread():
             self._learn(s, t, w, context or AnchorContext())
         return self
@@ -156,36 +157,37 @@ class RidgeAdapter(Settled):
         n, self.source_mean_, anchor_mean = problem.count, problem.source_mean, problem.target_mean
         self.n_anchors_ = n
         m0 = anchor_mean if context.mean is None else np.asarray(context.mean, np.float64)
-        self.intercept_ = (self.pseudo_anchors * m0 + n * anchor_mean) / (self.pseudo_anchors + n)
+        n0 = worth_of_mean(context, self.pseudo_anchors)
+        self.intercept_ = (n0 * m0 + n * anchor_mean) / (n0 + n)
+        self._least = 1 + 1 / (n0 + n)
         self.coef_, self._root = problem.solve(self.ridge_)
         miss, off = anchor_mean - self.intercept_, self.intercept_ - m0
         psi = problem.residual(self.coef_) + n * np.outer(miss, miss)
-        psi += self.pseudo_anchors * np.outer(off, off)
+        psi += n0 * np.outer(off, off)
         psi += problem.rho(self.ridge_) * self.coef_.T @ self.coef_
         if context.target_covariance is not None:
             psi += n * context.target_covariance
-        d = len(psi)
-        size = (sphere(problem.target_scatter / n)[0, 0] + np.trace(psi)) / (n * d + 1)
-        self.residual_covariance_, self.shape_anchors_ = shrunk(psi, n, shapes(size, d, context))
+        d, free = len(psi), n if n0 else max(n - 1, n / 2)  # an intercept of one's own costs one
+        size = (sphere(problem.target_scatter / n)[0, 0] + np.trace(psi)) / (free * d + 1)
+        self.residual_covariance_, self.shape_anchors_ = shrunk(psi, free, shapes(size, d, context))
 
     def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
         """The predictive distribution for `source` (m, d_source): a mean per row, in the precision
         of `source`, and one shared precision shape.
         """
         check_fitted(self, "coef_")
-        s = embeddings(source, "source", len(self.source_mean_))
+        s = embeddings(source, "source", len(self.source_mean_), context)
         mean = np.empty((len(s), len(self.intercept_)), s.dtype)
         precision = np.empty(len(s))
         learned = (self.source_mean_, self.coef_, self.intercept_, self._root)
         s0, coef, intercept, root = (array.astype(s.dtype) for array in learned)
-        least = 1 + 1 / (self.pseudo_anchors + self.n_anchors_)
 
         def work(start: int, stop: int) -> None:
             rows = scaled(s[start:stop], self.normalize_) - s0
             np.matmul(rows, coef, out=mean[start:stop])
             mean[start:stop] += intercept
             along = rows @ root  # V = root root', (rows, d_source)
-            precision[start:stop] = 1 / (least + np.einsum("ij,ij->i", along, along))
+            precision[start:stop] = 1 / (self._least + np.einsum("ij,ij->i", along, along))
 
         run_blocks(work, len(s), block=BLOCK)
         for array in (mean, precision):

@@ -133,7 +133,7 @@ class MixtureAdapter(Settled):
     ) -> MixtureAdapter:
         """Fit on n anchors: `source` (n, d_source), `target` (n, d_target), `weight` (n,)."""
         self._check_settings()
-        s, t, w = anchor_arrays(source, target, weight, who="MixtureAdapter")
+        s, t, w = anchor_arrays(source, target, weight, who="MixtureAdapter", context=context)
         context = context or AnchorContext()
         order, same = canonical(s, t, w)
         counts = np.bincount(same, w[order]).astype(np.float64)  # equal anchors are one
@@ -171,7 +171,7 @@ class MixtureAdapter(Settled):
     def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
         """A Gaussian around the mixed image of `source` (m, d_source)."""
         check_fitted(self, "spread_")
-        s = embeddings(source, "source", len(self._mixture.source_mean)).astype(np.float64)
+        s = embeddings(source, "source", len(self._mixture.source_mean), context).astype(np.float64)
         with one_blas_thread():
             off, wider = self._mixture.predict(s)
         mean = self.origin_ + off

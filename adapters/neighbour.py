@@ -138,7 +138,7 @@ class NeighbourAdapter(Settled):
     ) -> NeighbourAdapter:
         """Keep n anchors: `source` (n, d_source), `target` (n, d_target), `weight` (n,)."""
         self._check_settings()
-        s, t, w = anchor_arrays(source, target, weight, who="NeighbourAdapter")
+        s, t, w = anchor_arrays(source, target, weight, who="NeighbourAdapter", context=context)
         context = context or AnchorContext()
         order, same = canonical(s, t, w)
         self._width = s.shape[1]
@@ -181,7 +181,7 @@ class NeighbourAdapter(Settled):
     def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
         """A Gaussian around the local average for `source` (m, d_source)."""
         check_fitted(self, "spread_")
-        s = embeddings(source, "source", self._width)
+        s = embeddings(source, "source", self._width, context)
         kind = self.rows_ if source_kinds(self.rows_, context) == (self.rows_,) else "embeddings"
         near = self._near[kind]
         rows = near.view.beside(s, context)

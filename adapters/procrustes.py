@@ -156,7 +156,7 @@ class ProcrustesAdapter(Settled):
             When shapes do not fit, values are not finite, or a setting is out of range.
         """
         self._check_settings()
-        s, t, w = anchor_arrays(source, target, weight, who="ProcrustesAdapter")
+        s, t, w = anchor_arrays(source, target, weight, who="ProcrustesAdapter", context=context)
         told = context or AnchorContext()
         ridges = RIDGES if self.ridge == "auto" else (self.ridge,)
         with one_blas_thread():
@@ -183,7 +183,7 @@ class ProcrustesAdapter(Settled):
     def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
         """Gaussians around the turned rows of `source` (m, d_source)."""
         check_fitted(self, "map_")
-        s = embeddings(source, "source", len(self.map_.source_mean))
+        s = embeddings(source, "source", len(self.map_.source_mean), context)
         return self.spread_.prior(self.map_.means(s), s, context, origin=self.map_.intercept)
 
     def _rotation(self, s: Rows, t: Rows, w: Array) -> Rotation:

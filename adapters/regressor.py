@@ -24,7 +24,9 @@ class RegressorAdapter(Settled):
 
     g is fitted to the target rows less their mean, and the null mean
     ``b = (n0 m0 + sum_u w_u t_u) / (n0 + n)`` counts the mean m0 of all target rows as n0 anchors.
-    Residuals are those of five-fold cross-validation (`Spread`), so that g is fitted six times.
+    Rows of either side reach g divided by one number, the root mean square of what anchors are off
+    their mean: no penalty or step of g depends on the unit of the embeddings. Residuals are those
+    of five-fold cross-validation (`Spread`), so that g is fitted six times.
 
     With `MLPRegressor` this is the network of EMCDR, which regresses target embeddings on source
     embeddings by a hidden layer of tanh units.
@@ -94,7 +96,7 @@ class RegressorAdapter(Settled):
             When weights other than 0 and 1 meet a regressor whose `fit` takes no `sample_weight`.
         """
         self._check_settings()
-        s, t, w = anchor_arrays(source, target, weight, who="RegressorAdapter")
+        s, t, w = anchor_arrays(source, target, weight, who="RegressorAdapter", context=context)
         context = context or AnchorContext()
         order, same = canonical(s, t, w)
         self._width, self._weighs = s.shape[1], self._takes_weights()
@@ -110,12 +112,13 @@ class RegressorAdapter(Settled):
                 )
         x, y = s[order].astype(np.float64), t[order].astype(np.float64)
         self.origin_ = null_mean(y, counts, context, self.pseudo_anchors)
+        self._units = _size(x, counts), _size(y, counts)
         with one_blas_thread():
 
             def means(train: NDArray[np.bool_], test: NDArray[np.bool_]) -> Array:
                 fitted = self._fitted(x[train], y[train], counts[train])
                 mean = np.average(y[train], axis=0, weights=counts[train])
-                return mean + _rows(fitted, x[test], y.shape[1])
+                return mean + self._off(fitted, x[test])
 
             residuals = out_of_fold(x, y, counts, means)
             self.regressor_ = self._fitted(x, y, counts)
@@ -125,9 +128,9 @@ class RegressorAdapter(Settled):
     def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
         """A Gaussian around the regressor's prediction for `source` (m, d_source)."""
         check_fitted(self, "spread_")
-        s = embeddings(source, "source", self._width).astype(np.float64)
+        s = embeddings(source, "source", self._width, context).astype(np.float64)
         with one_blas_thread():
-            mean = self.origin_ + _rows(self.regressor_, s, len(self.origin_))
+            mean = self.origin_ + self._off(self.regressor_, s)
         return self.spread_.prior(mean, s, context, origin=self.origin_)
 
     def _new(self) -> Any:
@@ -150,8 +153,13 @@ class RegressorAdapter(Settled):
     def _fitted(self, x: Array, y: Array, weight: Array) -> Any:
         """g, fitted to `y` (n, d_target) less its mean."""
         weights = {"sample_weight": weight} if self._weighs else {}
-        rows = y - np.average(y, axis=0, weights=weight)
-        return self._new().fit(x, rows[:, 0] if rows.shape[1] == 1 else rows, **weights)
+        rows = (y - np.average(y, axis=0, weights=weight)) / self._units[1]
+        rows = rows[:, 0] if rows.shape[1] == 1 else rows
+        return self._new().fit(x / self._units[0], rows, **weights)
+
+    def _off(self, fitted: Any, x: Array) -> Array:
+        """How far (n, d_target) from the mean g sends `x` (n, d_source)."""
+        return self._units[1] * _rows(fitted, x / self._units[0], len(self.origin_))
 
     def _check_settings(self) -> None:
         regressor = self.regressor
@@ -165,6 +173,12 @@ class RegressorAdapter(Settled):
             )
         if not (np.isfinite(self.pseudo_anchors) and self.pseudo_anchors >= 0):
             raise ValueError(f"pseudo_anchors must not be negative, got {self.pseudo_anchors!r}")
+
+
+def _size(rows: Array, weight: Array) -> float:
+    """Root mean square of what rows (n, d) are off their mean; 1 where all are the same."""
+    off = rows - np.average(rows, axis=0, weights=weight)
+    return float(np.sqrt(np.average(off**2, axis=0, weights=weight).mean())) or 1.0
 
 
 def _rows(regressor: Any, x: Array, width: int) -> Array:

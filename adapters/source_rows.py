@@ -96,11 +96,12 @@ def canonical(
 
 def null_mean(target: Rows, weight: Array, context: AnchorContext, pseudo: float) -> Array:
     """``(n0 m0 + sum_u w_u t_u) / (n0 + n)`` (d_target,): the mean m0 of all target rows, worth n0
-    anchors, and the anchors' own.
+    anchors, and the anchors' own; that alone where the other is not known.
     """
-    own = np.average(target, axis=0, weights=weight)
-    m0 = own if context.mean is None else np.asarray(context.mean, np.float64)
-    mean: Array = (pseudo * m0 + weight.sum() * own) / (pseudo + weight.sum())
+    own: Array = np.average(target, axis=0, weights=weight)
+    if context.mean is None:
+        return own
+    mean: Array = (pseudo * np.asarray(context.mean) + weight.sum() * own) / (pseudo + weight.sum())
     return mean
 
 

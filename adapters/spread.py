@@ -33,25 +33,28 @@ CHECKED = 20_000  # anchors, at most, that are predicted by maps that have not s
 WORTH = tuple(np.logspace(0, 4, 33))  # anchors that the shape a covariance is shrunk to is worth
 SHRUNK = 16.0  # anchors that a slope of 0 is worth
 _ROUND = 0.01  # share of a sphere in the covariance of all rows, which may be singular
-WIDEST = 2.0  # predictions are scaled within exp(+-WIDEST), activity is no oracle
 
 
 @dataclass(frozen=True, eq=False)
 class Spread:
     """Residuals r of a map over anchors: ``r_u ~ N(0, exp(slope (log a_u - level)) covariance)``.
 
-    a_u is the activity of the source row. What the size of a residual follows in practice is the
-    activity of the row, far more than how far the row lies from the anchors.
+    a_u is the activity of the source row, as far as anchors reach: rows that are more active than
+    all of them, or less, are taken for the nearest. What the size of a residual follows in practice
+    is the activity of the row, far more than how far the row lies from the anchors.
 
     Parameters
     ----------
     covariance : array (d, d), positive definite
     slope, level : float
+    reach : tuple of float
+        Smallest and largest ``log a_u - level`` of the anchors.
     """
 
     covariance: Array
     slope: float = 0.0
     level: float = 0.0
+    reach: tuple[float, float] = (-np.inf, np.inf)
 
     @classmethod
     def of(
@@ -71,20 +74,23 @@ class Spread:
         """
         context = context or AnchorContext()
         n = float(weight.sum())
-        slope, level = _growth(residuals, weight, activity(source, context))
-        grown = np.exp(slope * (np.log(activity(source, context)) - level))
+        active = activity(source, context)
+        slope, level = _growth(residuals, weight, active)
+        away = np.log(active) - level
+        grown = np.exp(slope * away)
         scatter = (residuals.T * (weight / grown)) @ residuals
         size = sphere(scatter / n)[0, 0]
         known = shapes(size, len(scatter), context) if proper is None else [proper]
         covariance, _ = shrunk(scatter, n, known)
         if context.target_covariance is not None:
             covariance = covariance + np.asarray(context.target_covariance, np.float64)
-        return cls(covariance, slope, level)
+        counted = away[weight > 0]
+        return cls(covariance, slope, level, (float(counted.min()), float(counted.max())))
 
     def scale(self, source: Rows, context: AnchorContext | None) -> Array:
         """Factor (m,) on the covariance for rows of the source, by their activity."""
         away = np.log(activity(source, context)) - self.level
-        grown: Array = np.exp(np.clip(self.slope * away, -WIDEST, WIDEST))
+        grown: Array = np.exp(self.slope * np.clip(away, *self.reach))
         return grown
 
     def prior(

@@ -162,7 +162,7 @@ class TaskAdapter(Settled):
             When shapes do not fit, values are not finite, or a setting is out of range.
         """
         self._check_settings()
-        s, t, w = anchor_arrays(source, target, weight, who="TaskAdapter")
+        s, t, w = anchor_arrays(source, target, weight, who="TaskAdapter", context=context)
         context = context or AnchorContext()
         self.ridge_ = RIDGE if self.ridge == "auto" else float(self.ridge)
         self.activity_ = ACTIVITY if self.activity == "auto" else float(self.activity)
@@ -184,7 +184,7 @@ class TaskAdapter(Settled):
     def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:
         """Gaussians for `source` (m, d_source) rows: around the map, as wide as residuals were."""
         check_fitted(self, "spread_")
-        s = embeddings(source, "source", len(self.source_mean_))
+        s = embeddings(source, "source", len(self.source_mean_), context)
         with one_blas_thread():
             rows = scaled(s.astype(np.float64), self.normalize) - self.source_mean_
             mean = self.intercept_ + rows @ self.coef_

@@ -146,8 +146,8 @@ class TransportAdapter(Settled):
         AlignmentError
             Where the alignment is no better than by chance, or a second search ends elsewhere (see
             `report_`), with fewer than 10 rows of a side, or where fewer than two anchors followed.
-        ImportError
-            Without the library POT: ``pip install coldstart[transport]``.
+        MissingLibraryError
+            An `ImportError` too. Without the library POT: ``pip install coldstart[transport]``.
         ValueError
             When values are not finite, or a setting is out of range.
         """
@@ -155,8 +155,10 @@ class TransportAdapter(Settled):
         vars(self).pop("map_", None)
         s, _, w = anchor_arrays(source, source, weight)
         t = embeddings(target, "target")
+        told = context or AnchorContext()
+        told.check_target(t.shape[1])
         with one_blas_thread():
-            self._learn(s, t, w, context or AnchorContext())
+            self._learn(s, t, w, told)
         return self
 
     def predict(self, source: ArrayLike, *, context: AnchorContext | None = None) -> Prior:

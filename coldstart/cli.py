@@ -403,7 +403,10 @@ class _Columns:
     domain: str
 
     def read_both(self, source: str, target: str) -> tuple[Interactions, Interactions]:
-        return self._read(source, "source"), self._read(target, "target")
+        both = self._read(source, "source"), self._read(target, "target")
+        if source == target:
+            _tell(f"note: source and target are both {source}; a domain of it is {source}#DOMAIN")
+        return both
 
     def read_or_draw(
         self, source: str | None, target: str | None, seed: int

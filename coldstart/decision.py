@@ -27,7 +27,8 @@ UNDETERMINED = "undetermined: too few people"
 
 _REASONS = {
     DISSIMILAR: "several families of adapters were tried, none gains, and none can be as much as "
-    f"{WORTHWHILE:.0%} better than the best arm without a source",
+    f"{WORTHWHILE:.0%} better than the best arm without a source; ids that do not mean the same in "
+    "both catalogs look just so",
     METHOD: "so something can be transferred",
     LATE: "and the gate is closed because 0 shots, which are tested first, failed",
     ONE_FAMILY: f"with it nothing is gained, and {WORTHWHILE:.0%} more than the best arm without a "

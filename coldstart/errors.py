@@ -9,6 +9,7 @@ __all__ = [
     "ColdstartError",
     "DataError",
     "FitError",
+    "MissingLibraryError",
     "SpaceError",
     "UnknownIdError",
 ]
@@ -36,6 +37,10 @@ class AnchorError(ColdstartError):
 
 class AlignmentError(AnchorError):
     """Without anchors two catalogs cannot be aligned, or no better than by chance."""
+
+
+class MissingLibraryError(AlignmentError, ImportError):
+    """Catalogs can be aligned only by a library that is not installed."""
 
 
 class SpaceError(AlignmentError, ValueError):

@@ -37,6 +37,8 @@ class Factors:
     ------
     DataError
         When lengths or widths do not fit, or a value is not finite.
+    TypeError
+        When ids are no Vocabulary.
 
     Examples
     --------
@@ -54,6 +56,11 @@ class Factors:
 
     def __post_init__(self) -> None:
         for side, vocabulary in (("user", self.users), ("item", self.items)):
+            if not isinstance(vocabulary, Vocabulary):
+                raise TypeError(
+                    f"{side}s must be a Vocabulary, got {type(vocabulary).__name__}: "
+                    "Factors.from_arrays takes plain ids"
+                )
             for name, ndim in ((f"{side}_factors", 2), (f"{side}_biases", 1)):
                 if (values := getattr(self, name)) is not None:
                     array = _read_only(values, name, ndim, len(vocabulary), f"{side} ids")

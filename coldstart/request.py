@@ -38,7 +38,7 @@ class Request:
         """The adapter of the caller, or the choice among several; one of them where it is fitted in
         every sweep.
         """
-        chosen = AutoAdapter() if self.adapter is None else self.adapter
+        chosen: Adapter = AutoAdapter() if self.adapter is None else self.adapter
         if self.refine and isinstance(chosen, AutoAdapter) and chosen.adapters is None:
             return RidgeAdapter()
         return chosen

@@ -48,6 +48,8 @@ PLAIN_RIDGES = (1.0, 10.0, 100.0)  # of plain ALS, as multiples of the model's
 BELIEF = (
     0.1  # squared relative gains of other ways than the usual one, over what they lose on average
 )
+IMAGINED = 10  # people beside those who were asked, whose differences are as large as most are
+DIFFERING = 0.3  # their variance, as a share of that of quality
 LEAST_PEOPLE = 10  # with anything left to find, for a number of shots to have a strength of its own
 
 
@@ -452,14 +454,17 @@ def cautious(people: People, home: People) -> float:
     Other ways lose a little on average and gain much at times: a relative gain of mean -m and
     variance v, seen with the standard error e, is expected to be above zero where it was seen
     above ``e^2 m / v``. v / m is `BELIEF`. With thirty people that keeps nearly every choice at
-    home, with a thousand hardly any.
+    home, with a thousand hardly any. `IMAGINED` people are counted in the variance: ten who happen
+    to differ little do not show how much people differ.
     """
     difference = people - home
     known = difference[~np.isnan(difference)]
     quality = max(_mean(home), _mean(people))
-    if not quality:
-        return 0.0
-    return _mean(people) - float(known.var()) / len(known) / (BELIEF * quality)
+    if not quality or not known.any():
+        return quality
+    n, usual = len(known), DIFFERING * float(np.nanvar(home))
+    variance = (n * float(known.var()) + IMAGINED * usual) / (n + IMAGINED)
+    return _mean(people) - variance / n / (BELIEF * quality)
 
 
 def _shares(rows: Sequence[People]) -> People:

@@ -23,6 +23,7 @@ from coldstart.adapters.base import (
 from coldstart.adapters.feature_map import rows_told
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors
+from coldstart.errors import AnchorError
 from coldstart.factors import Factors
 from coldstart.features import Features
 from coldstart.interactions import Interactions
@@ -222,7 +223,13 @@ def fit_adapter(adapter: Adapter, source: Space, target: Space, anchors: Anchors
     catalogs that are `met`, where the adapter is `unpaired`: its rows need not correspond.
     """
     source = source.seen_by(adapter)
-    anchors = anchors.take(source.readable(adapter, anchors.source))
+    readable = source.readable(adapter, anchors.source)
+    if len(anchors) and not readable.any() and getattr(adapter, "needs_anchors", True):
+        raise AnchorError(
+            f"the source rows of all {len(anchors)} anchors are zeros, which say nothing: "
+            "check the factors of the source"
+        )
+    anchors = anchors.take(readable)
     mean, covariance = target.moments
     unpaired = bool(getattr(adapter, "unpaired", False))
     if unpaired:

@@ -75,8 +75,9 @@ class WarmStart:
         sweeps of expectation-maximisation: the factors of the other side then see the source.
         Confidence, ridge, strength and number of sweeps are chosen on hidden interactions, as hard
         without a source, and the gate is one decision for the whole model. The adapter is fitted
-        anew in every sweep and must learn from anchors; by default it is `RidgeAdapter`, which
-        costs little. A number as `strength` is the only one that is tried.
+        anew in every sweep and must learn from anchors; by default, and in place of an
+        `AutoAdapter` without a list of its own, it is `RidgeAdapter`, which costs little. A number
+        as `strength` is the only one that is tried.
     rng : int, numpy.random.Generator or None
         Seeds the held-out split, and the models whose own `rng` is None.
     num_threads : int, default 0

@@ -247,7 +247,7 @@ class TestErrors:
     def test_their_rows_must_be_those_of_the_source(self, form):
         world = World()
         fewer = AnchorContext(features=form(world.features[:38]))
-        message = "features has 38 rows but source has 400: pass one row each"
+        message = "context.features must have a row for each of the 400 embeddings"
         with pytest.raises(ValueError, match=message):
             ContentAdapter().fit(world.source, world.target, context=fewer)
         with pytest.raises(ValueError, match=message):

@@ -29,6 +29,11 @@ def near(actual, expected, rtol=1e-9):
     np.testing.assert_allclose(actual, expected, rtol=rtol, atol=rtol)
 
 
+def unit(rows):
+    """Root mean square of what rows are off their mean."""
+    return np.sqrt(np.mean((rows - rows.mean(axis=0)) ** 2))
+
+
 def trees():
     return ExtraTreesRegressor(10, min_samples_leaf=3)
 
@@ -38,11 +43,18 @@ class TestWrapping:
         (source, target), new = draw(), draw(9, 1)[0]
         m0 = np.arange(4.0)
         adapter = RegressorAdapter().fit(source, target, context=AnchorContext(mean=m0))
-        theirs = RidgeCV(ALPHAS).fit(source, target)
+        units = unit(source), unit(target)
+        theirs = RidgeCV(ALPHAS).fit(source / units[0], target / units[1])
         b = (64 * m0 + N * target.mean(axis=0)) / (64 + N)
         prior = adapter.predict(new)
-        near(prior.mean, b + theirs.predict(new) - target.mean(axis=0))
+        near(prior.mean, b + units[1] * theirs.predict(new / units[0]) - target.mean(axis=0))
         near(prior.origin, b)
+
+    def test_the_unit_of_either_side_does_not_matter(self):
+        (source, target), new = draw(), draw(9, 1)[0]
+        ours = RegressorAdapter().fit(source, target).predict(new)
+        small = RegressorAdapter().fit(1e-4 * source, 1e3 * target).predict(1e-4 * new)
+        near(small.mean, 1e3 * ours.mean, rtol=1e-6)
 
     def test_weights_reach_a_regressor_that_takes_them(self):
         (source, target), new = draw(), draw(9, 1)[0]
@@ -131,9 +143,12 @@ class TestNetwork:
         order = np.lexsort(source.T[::-1])  # anchors sorted by their first column, then the next
         mean = target.mean(axis=0)
         theirs = self.network().set_params(random_state=0)
-        theirs.fit(source[order], target[order] - mean)
+        units = unit(source), unit(target)
+        theirs.fit(source[order] / units[0], (target[order] - mean) / units[1])
         ours = RegressorAdapter(self.network()).fit(source, target).predict(new)
-        near(ours.mean, mean + theirs.predict(new), rtol=1e-4)  # rounding, grown in the descent
+        near(
+            ours.mean, mean + units[1] * theirs.predict(new / units[0]), rtol=1e-4
+        )  # rounding, grown in the descent
 
 
 class TestUncertainty:

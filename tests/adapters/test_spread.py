@@ -131,9 +131,23 @@ class TestActivity:
         assert spread.slope == 0
         assert np.array_equal(spread.scale(source, None), np.ones(N))
 
-    def test_far_from_the_anchors_it_is_bounded(self):
-        scale = Spread(np.eye(2), slope=5.0).scale(np.array([[1e6, 0.0], [0.0, 0.0]]), None)
-        near(scale, [np.exp(2.0), 1.0])
+    def test_beyond_the_anchors_it_is_that_of_the_nearest(self):
+        spread = Spread(np.eye(2), slope=5.0, level=1.0, reach=(-0.5, 2.0))
+        scale = spread.scale(np.array([[1e6, 0.0], [0.0, 0.0]]), None)
+        near(scale, np.exp([5.0 * 2.0, 5.0 * -0.5]))
+
+    def test_it_holds_for_the_most_and_the_least_active(self):
+        """Means of 300 chi2(8) have an error of 0.23, the slope adds as much again."""
+        rng = np.random.default_rng(0)
+        source = rng.normal(size=(3000, 4)) * rng.lognormal(0, 1.5, (3000, 1))
+        active = activity(source, None)
+        off = rng.normal(size=(3000, 8)) * np.sqrt(active)[:, None]
+        spread = Spread.of(off, np.ones(3000), source, None)
+        size = np.einsum("ij,jk,ik->i", off, np.linalg.inv(spread.covariance), off)
+        size /= spread.scale(source, None)
+        order = np.argsort(active)
+        assert abs(size[order[:300]].mean() - 8) < 1.2
+        assert abs(size[order[-300:]].mean() - 8) < 1.2
 
 
 class TestPrior:

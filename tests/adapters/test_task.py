@@ -339,7 +339,7 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("parts", "message"),
         [
-            ({"target_rows": draw_log(7)}, "has 7 rows but there are 35 anchors"),
+            ({"target_rows": draw_log(7)}, "target_rows must have a row for each of the 35"),
             ({"target_rows": draw_log(N, 9)}, "has 9 columns but context.other_factors 23 rows"),
         ],
     )
