@@ -342,6 +342,12 @@ def test_an_arm_that_cannot_align_the_catalogs_is_named_and_changes_nothing_for_
     assert alone.config["unavailable"] == {}
 
 
+def test_an_arm_whose_library_is_missing_is_left_out_too(logs, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ot.gromov", None)
+    found = evaluate(*logs, shots=(0,), arms=["popularity", "warm:transport"], **SETTINGS)
+    assert "pip install 'coldstart[transport]'" in found.config["unavailable"]["warm:transport"]
+
+
 class Elsewhere(Fixed):
     """An arm that takes catalogs of different widths for one space."""
 

@@ -9,6 +9,14 @@ from coldstart.errors import DataError
 from coldstart.factors import Factors
 from coldstart.vocabulary import Vocabulary
 
+
+def test_ids_that_are_no_vocabulary_are_told_the_way_in():
+    rows = np.ones((2, 3), np.float32)
+    message = "users must be a Vocabulary, got list: Factors.from_arrays takes plain ids"
+    with pytest.raises(TypeError, match=message):
+        Factors(rows, rows, ["ann", "bob"], Vocabulary(range(2)))
+
+
 N_USERS, N_ITEMS, WIDTH = 5, 7, 3
 
 

@@ -20,6 +20,7 @@ from coldstart.search import (
     RIDGES,
     TEMPERS,
     Plan,
+    cautious,
     choose,
     choose_null,
     outer_quality,
@@ -559,3 +560,16 @@ def test_people_without_truth_count_for_nothing():
     bench.people[::3] = np.nan
     again = choose(bench, plan(), EVERYBODY)
     assert (again.crossing, again.pulls) == (known.crossing, known.pulls)
+
+
+class TestCaution:
+    def test_ten_people_who_differ_little_are_not_believed(self):
+        """One of ten gains 0.1: as a mean this is 1.05 standard errors, and 5% of the quality."""
+        home = np.random.default_rng(0).permutation(np.repeat([0.0, 0.4], 5))
+        gain = np.where(np.arange(10) == 0, 0.1, 0.0)
+        assert cautious(home + gain, home) < cautious(home, home) == home.mean()
+
+    def test_a_thousand_are(self):
+        home = np.tile([0.0, 0.4], 500)
+        gain = np.where(np.arange(1000) % 10 == 0, 0.1, 0.0)
+        assert cautious(home + gain, home) > home.mean()

@@ -12,7 +12,7 @@ from coldstart.adapters import IdentityAdapter, MeanAdapter, RidgeAdapter
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors, find_anchors
 from coldstart.datasets import make_cross_domain
-from coldstart.errors import SpaceError
+from coldstart.errors import AnchorError, SpaceError
 from coldstart.factors import Factors
 from coldstart.features import Features
 from coldstart.prior import Prior
@@ -250,6 +250,13 @@ class TestOneSpace:
         assert source.rows.shape == (130, D)
         with pytest.raises(SpaceError, match=f"source is {D + 1} wide but target is {D} wide"):
             transfer.fit_adapter(IdentityAdapter(), source, target, anchors)
+
+    def test_anchors_whose_source_rows_are_all_zeros_are_an_error(self):
+        ids, rows = find_ids(30), np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
+        source, target = transfer.Space(ids, 0 * rows), transfer.Space(ids, rows)
+        message = "source rows of all 30 anchors are zeros"
+        with pytest.raises(AnchorError, match=message):
+            transfer.fit_adapter(RidgeAdapter(), source, target, find_anchors(ids, ids))
 
     def test_rows_that_only_features_know_are_zeros_there_too(self, rows):
         source = self.space(rows)

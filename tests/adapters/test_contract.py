@@ -78,6 +78,8 @@ CANNOT = {
         "test_fewer_than_factors_are_enough": "three rows have no shape",
         "test_fewer_than_two_are_an_error_or_enough_as_the_adapter_says": "one row has no shape",
         "test_unequal_numbers_of_anchors": "rows need not correspond",
+        "test_a_context_of_other_rows": "it reads none of them",
+        "test_a_context_of_other_rows_than_the_new_ones": "it reads none of them",
     },
 }
 """What an adapter cannot promise, and why: adapter, test, reason."""
@@ -369,6 +371,37 @@ class TestWrongInput:
         new[2, 2] = np.nan
         with pytest.raises(ValueError, match="source holds NaN or inf"):
             named(name).fit(*anchors).predict(new)
+
+    @pytest.mark.parametrize("size", [1e-200, 1e200])
+    def test_values_whose_squares_are_no_numbers(self, name, anchors, size):
+        with pytest.raises(ValueError, match=r"whose squares are too (small|large) to add"):
+            named(name).fit(anchors[0] * size, anchors[1])
+
+    @pytest.mark.parametrize("part", ["source_rows", "target_rows", "features"])
+    @pytest.mark.parametrize("rows", [N - 3, N + 3])
+    def test_a_context_of_other_rows(self, name, anchors, part, rows):
+        context = AnchorContext(**{part: getattr(whole_context(rows), part)})
+        message = rf"context\.{part} must have a row for each of the {N} embeddings, .* got {rows}"
+        with pytest.raises(ValueError, match=message):
+            named(name).fit(*anchors, context=context)
+
+    @pytest.mark.parametrize("part", ["source_rows", "features"])
+    def test_a_context_of_other_rows_than_the_new_ones(self, name, anchors, new, part):
+        known = {part: getattr(whole_context(), part)}
+        adapter = named(name).fit(*anchors, context=AnchorContext(**known))
+        told = AnchorContext(**{part: known[part][:3]})
+        with pytest.raises(ValueError, match=rf"context\.{part} must have a row for each of the 9"):
+            adapter.predict(new, context=told)
+
+    @pytest.mark.parametrize("part", ["mean", "covariance", "other_factors", "target_covariance"])
+    def test_a_context_that_is_not_finite_or_of_another_width(self, name, anchors, part):
+        value = np.array(getattr(whole_context(), part))
+        narrow = AnchorContext(**{part: value[..., 1:]})
+        with pytest.raises(ValueError, match=rf"context\.{part} must be .* 4 wide, got an array"):
+            named(name).fit(*anchors, context=narrow)
+        value[..., 0] = np.nan
+        with pytest.raises(ValueError, match=rf"context\.{part} holds NaN or inf"):
+            named(name).fit(*anchors, context=AnchorContext(**{part: value}))
 
     def test_asking_before_fitting(self, name, new):
         with pytest.raises(ValueError, match=r"is not fitted: call fit\(source, target\) first"):
