@@ -405,7 +405,7 @@ class _Columns:
     def read_both(self, source: str, target: str) -> tuple[Interactions, Interactions]:
         both = self._read(source, "source"), self._read(target, "target")
         if source == target:
-            _tell(f"note: source and target are both {source}; a domain of it is {source}#DOMAIN")
+            _tell(f"note: source and target are the same: {source} (a domain is FILE#DOMAIN)")
         return both
 
     def read_or_draw(

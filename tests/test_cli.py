@@ -228,7 +228,7 @@ class TestEvaluate:
     def test_one_catalog_twice_is_remarked(self, log):
         both = ["--source", f"{log}#music", "--target", f"{log}#music"]
         done = invoke("evaluate", *both, *SMALL, "--arms=popularity", "--shots=0")
-        assert f"note: source and target are both {log}#music" in done.stderr
+        assert f"note: source and target are the same: {log}#music" in done.stderr
 
     def test_without_files_the_catalogs_are_synthetic_and_it_says_so(self, tmp_path):
         done = invoke("evaluate", "--arms=popularity", "--shots=0", "--seed=2", "--out", tmp_path)
