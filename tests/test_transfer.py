@@ -251,9 +251,11 @@ class TestOneSpace:
         with pytest.raises(SpaceError, match=f"source is {D + 1} wide but target is {D} wide"):
             transfer.fit_adapter(IdentityAdapter(), source, target, anchors)
 
-    def test_anchors_whose_source_rows_are_all_zeros_are_an_error(self):
+    def test_anchors_known_by_features_alone_are_an_error_where_the_adapter_reads_rows(self):
         ids, rows = find_ids(30), np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
-        source, target = transfer.Space(ids, 0 * rows), transfer.Space(ids, rows)
+        known = Features.from_arrays([3, 500], np.ones((2, 1)))
+        source = transfer.Space(ids, 0 * rows).described(known)
+        target = transfer.Space(ids, rows)
         message = "source rows of all 30 anchors are zeros"
         with pytest.raises(AnchorError, match=message):
             transfer.fit_adapter(RidgeAdapter(), source, target, find_anchors(ids, ids))
