@@ -46,9 +46,11 @@ def limits(data: Path) -> list[Limit]:
     file = data / "amazon" / "interactions.csv.gz"
     logs = "--source", f"{file}#Food", "--target", f"{file}#Kitchen"
     evaluate = "evaluate", "--seed", str(SEED)
+    shots = "--shots", "0,1,2,5"
     return [
         Limit("default", evaluate, 60),
-        Limit("food-kitchen", (*evaluate, *logs, "--shots", "0,1,2,5"), 120, gigabytes=3),
+        Limit("food-kitchen", (*evaluate, *logs, *shots), 120, gigabytes=3),
+        Limit("auto", (*evaluate, *logs, *shots, "--arms", "auto"), 300),
         Limit("help", ("--help",), 0.7, runs=5),
     ]
 
@@ -91,7 +93,7 @@ def main() -> None:
     """Measure, report on stdout, write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--only", choices=("default", "food-kitchen", "help"))
+    parser.add_argument("--only", choices=("default", "food-kitchen", "auto", "help"))
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):  # children inherit it
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
