@@ -10,7 +10,7 @@ draws the quality of held-out people, lets `decide` judge it thousands of times,
 fits whole warm starts instead, on synthetic catalogs that have nothing to do with each other, on a
 fifth as many whose anchors are unlike the rest of the target as well (`apart.py`), and on others
 with more and more noise, and writes `benchmarks/results/gate.json`, ten pairs at a time; it goes on
-where it was stopped. A pair takes two to four seconds of one core.
+where it was stopped. A pair takes six seconds of one core.
 """
 
 from __future__ import annotations

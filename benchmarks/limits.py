@@ -93,7 +93,7 @@ def main() -> None:
     """Measure, report on stdout, write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--only", choices=("default", "food-kitchen", "auto", "help"))
+    parser.add_argument("--only", choices=[limit.name for limit in limits(Path())])
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):  # children inherit it
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])

@@ -182,6 +182,15 @@ class TestAdapters:
         assert fitted.context.source_rows is None
         assert fitted.asked[1].source_rows is None
 
+    def test_anchors_known_by_features_alone_are_an_error_where_the_adapter_reads_rows(self):
+        ids, rows = find_ids(30), np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
+        known = Features.from_arrays([3, 500], np.ones((2, 1)))
+        source = transfer.Space(ids, 0 * rows).described(known)
+        target = transfer.Space(ids, rows)
+        message = "source rows of all 30 anchors are zeros"
+        with pytest.raises(AnchorError, match=message):
+            transfer.fit_adapter(RidgeAdapter(), source, target, find_anchors(ids, ids))
+
 
 class TestSpanning:
     """Source rows of a model with too many factors: some columns are combinations of others."""
@@ -250,15 +259,6 @@ class TestOneSpace:
         assert source.rows.shape == (130, D)
         with pytest.raises(SpaceError, match=f"source is {D + 1} wide but target is {D} wide"):
             transfer.fit_adapter(IdentityAdapter(), source, target, anchors)
-
-    def test_anchors_known_by_features_alone_are_an_error_where_the_adapter_reads_rows(self):
-        ids, rows = find_ids(30), np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
-        known = Features.from_arrays([3, 500], np.ones((2, 1)))
-        source = transfer.Space(ids, 0 * rows).described(known)
-        target = transfer.Space(ids, rows)
-        message = "source rows of all 30 anchors are zeros"
-        with pytest.raises(AnchorError, match=message):
-            transfer.fit_adapter(RidgeAdapter(), source, target, find_anchors(ids, ids))
 
     def test_rows_that_only_features_know_are_zeros_there_too(self, rows):
         source = self.space(rows)
