@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from coldstart.adapters.base import Adapter
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors, check_features, find_anchors
+from coldstart.answer import Missing, answer
 from coldstart.artefact import read_artefact, write_artefact
 from coldstart.factors import Factors
 from coldstart.features import Features
@@ -26,7 +27,7 @@ from coldstart.refine_serving import known_rows, null_arm
 from coldstart.refine_serving import null_priors as refined_nulls
 from coldstart.request import Request, checked_gate
 from coldstart.saved import Fitted, adapter_from, adapter_to_json, damage_told
-from coldstart.serving import Belief, Missing, Served, Side, answer, solve_believed
+from coldstart.serving import Belief, Served, Side, solve_believed
 from coldstart.strength import Fallback, Strength
 from coldstart.transfer import Space, fit_adapter, null_priors, target_space
 from coldstart.transfer_report import Described, TransferReport

@@ -12,10 +12,11 @@ import pytest
 import scipy.sparse as sp
 
 from coldstart.als import PriorALS
+from coldstart.answer import answer
 from coldstart.errors import DataError, UnknownIdError
 from coldstart.evidence import SoftGate, foretold
 from coldstart.prior import Prior
-from coldstart.serving import Belief, Extras, Served, answer, solve_believed, trust_of
+from coldstart.serving import Belief, Extras, Served, solve_believed, trust_of
 from coldstart.strength import Fallback, NullArm, Strength
 from coldstart.vocabulary import Vocabulary
 
