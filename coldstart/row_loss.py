@@ -393,7 +393,7 @@ def _step(curve: Doubles, slope: Doubles) -> Doubles:
 def _in_blocks(
     matrix: sp.csr_matrix, work: Callable[[NDArray[np.int64]], None], num_threads: int
 ) -> None:
-    """Call `work` with the numbers of rows that have interactions, not too many of these at once."""
+    """Call `work` with numbers of rows that have interactions, not too many of these at once."""
     sizes = np.diff(matrix.indptr)
     rows = np.flatnonzero(sizes)
     ends = np.cumsum(np.maximum(sizes[rows], INTERACTIONS_AT_ONCE // ROWS_AT_ONCE))
