@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from coldstart.adapters import AutoAdapter
 from coldstart.adapters.base import Adapter
-from coldstart.als import PriorALS
 from coldstart.anchors import Anchors
 from coldstart.evidence import SoftGate
 from coldstart.gate import Decision, decide
@@ -20,6 +19,7 @@ from coldstart.prior import Prior
 from coldstart.request import Request
 from coldstart.serving import Belief, Extras
 from coldstart.strength import Fallback, NullArm, Strength
+from coldstart.targets import Target
 from coldstart.transfer import Space, map_rows, predict
 from coldstart.tuning import Found, Home
 from coldstart.vocabulary import Vocabulary
@@ -47,7 +47,7 @@ class Plan:
     def of(
         cls,
         request: Request,
-        models: Sequence[PriorALS],
+        models: Sequence[Target],
         found: Found | None,
         decision: Decision | None,
         home: Home | None,
@@ -75,7 +75,7 @@ class Plan:
     @classmethod
     def _untested(cls, request: Request, home: Home | None) -> Plan:
         """Where nobody could be asked of the source: closed, unless there is no gate."""
-        ridge = float(request.model.regularization)
+        ridge = request.target.regularization
         plain = Fallback((0,), (NullArm("mean", "all", 1.0, ridge),))
         served = unknown = plain
         strength = request.fixed or Strength(regularization=1.0)

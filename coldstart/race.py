@@ -80,7 +80,7 @@ class Race:
         mapped, other = warm.served_.mapped, warm.served_.other
         rows = mapped.ids.rows(source.users.ids[self.people.source])
         for k in self.task.shots:
-            embedded = mapped.embed(rows, self.people.held.history(k), other, self.task.num_threads)
+            embedded = mapped.embed(rows, self.people.held.history(k), self.task.num_threads)
             scores = _products(embedded, other.factors)
             yield Measured(warm.model_.iterations, seconds, k, self._quality(scores))
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from coldstart.adapters import AutoAdapter, RidgeAdapter
 from coldstart.adapters.base import Adapter, check_adapter, reads_features
-from coldstart.als import PriorALS
 from coldstart.errors import AnchorError, DataError
 from coldstart.factors import Factors
 from coldstart.features import Features
@@ -18,6 +17,8 @@ from coldstart.interactions import Interactions
 from coldstart.metrics import metric
 from coldstart.saved import Unregistered
 from coldstart.strength import Strength
+from coldstart.targets import Target, target_of
+from coldstart.targets.prior_als import PriorALSTarget
 
 __all__ = ["Request", "checked_gate"]
 
@@ -42,6 +43,11 @@ class Request:
         if self.refine and isinstance(chosen, AutoAdapter) and chosen.adapters is None:
             return RidgeAdapter()
         return chosen
+
+    @property
+    def target(self) -> Target:
+        """What the model stands for."""
+        return target_of(self.model, self.side)
 
     @property
     def fixed(self) -> Strength | None:
@@ -71,8 +77,9 @@ class Request:
         for name, catalog in (("source", source), ("target", target)):
             if not len(catalog.users) or not len(catalog.items):
                 raise DataError(f"{name} is empty: it has no users or no items")
-        if not isinstance(self.model, PriorALS):
-            raise TypeError(f"model must be a PriorALS, got {type(self.model).__name__}")
+        if self.side not in ("users", "items"):
+            raise ValueError(f'side must be "users" or "items", got {self.side!r}')
+        target_model = self.target  # or an error
         given = self.adapter
         if isinstance(given, Unregistered):
             raise TypeError(
@@ -83,8 +90,6 @@ class Request:
             check_adapter(given)
             _check_settings(given)
         self._check_reader(features)
-        if self.side not in ("users", "items"):
-            raise ValueError(f'side must be "users" or "items", got {self.side!r}')
         checked_gate(self.gate)
         strength: Any = self.strength
         number = isinstance(strength, Real) and not isinstance(strength, bool)
@@ -93,13 +98,18 @@ class Request:
             raise ValueError(
                 f'strength must be "auto", a number from 0 on or a Strength, got {strength!r}'
             )
-        self._check_refine()
+        self._check_refine(target_model)
 
-    def _check_refine(self) -> None:
+    def _check_refine(self, target: Target) -> None:
         """Whether what was given can be refined, where it is to be."""
         refine: Any = self.refine
         if not isinstance(refine, Integral) or isinstance(refine, bool) or refine < 0:
             raise ValueError(f"refine must be a whole number of sweeps from 0 on, got {refine!r}")
+        if refine and not isinstance(target, PriorALSTarget):
+            raise ValueError(
+                f"refine={refine} needs ALS as the target model, got {type(self.model).__name__}: "
+                "use refine=0"
+            )
         if refine and self.gate == "soft":
             raise ValueError(
                 f'refine={refine} takes one decision for the whole model, gate="soft" one for '

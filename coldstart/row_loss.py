@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.special import expit, logsumexp
 
 from coldstart.errors import FitError
 from coldstart.evidence import FAINT, foretold
@@ -31,6 +30,7 @@ Doubles = NDArray[np.float64]
 STEPS = 30  # of Newton's method, which takes three to eight
 HALVES = 12  # of a step that leads uphill
 NEAR = 1e-5  # a step that moves nothing by more, as a share of 1 + the largest entry, is the last
+TINY = 1e-300  # in place of a sum of nothing
 SLACK = 1e-12  # by which a value may rise, as rounding has it
 ROWS_AT_ONCE = 64
 INTERACTIONS_AT_ONCE = 2048  # whose contrasts are held at one time
@@ -166,7 +166,7 @@ class LogisticLoss:
         num_threads: int = 0,
     ) -> Floats:
         """Rows (q, f) that minimise ``loss + (R |x|^2 + (x - m)'L(x - m)) / 2``."""
-        pull = _Pull.of(prior, *matrix.shape[:1], self.columns.shape[1], regularization)
+        pull = _Pull.of(prior, matrix.shape[0], self.columns.shape[1], regularization)
         out = pull.still()
 
         def work(rows: NDArray[np.int64]) -> None:
@@ -186,7 +186,7 @@ class LogisticLoss:
         num_threads: int = 0,
     ) -> Doubles:
         """Log evidence (q,) by Laplace's method, the ridge being a part of the prior."""
-        pull = _Pull.of(prior, *matrix.shape[:1], self.columns.shape[1], regularization)
+        pull = _Pull.of(prior, matrix.shape[0], self.columns.shape[1], regularization)
         out = np.zeros(matrix.shape[0])
 
         def work(rows: NDArray[np.int64]) -> None:
@@ -197,14 +197,12 @@ class LogisticLoss:
         _in_blocks(matrix, work, num_threads)
         return out
 
-    def _solved(
-        self, matrix: sp.csr_matrix, pull: _Pull, rows: NDArray[np.int64]
-    ) -> tuple[Doubles, Doubles, Doubles]:
+    def _solved(self, matrix: sp.csr_matrix, pull: _Pull, rows: NDArray[np.int64]) -> Values:
         """Rows (b, f), what is minimised there (b,) and its second derivatives (b, f, f)."""
         precision, mean = pull.matrices(rows), pull.centres(rows)
         terms = self._terms(matrix)
 
-        def whole(x: Doubles) -> tuple[Doubles, Doubles, Doubles]:
+        def whole(x: Doubles) -> Values:
             value, slope, curve = terms(x)
             away = np.einsum("bij,bj->bi", precision, x - mean)
             return value + ((x - mean) * away).sum(axis=1) / 2, slope + away, curve + precision
@@ -214,27 +212,31 @@ class LogisticLoss:
     def _terms(self, matrix: sp.csr_matrix) -> Terms:
         """The loss of rows as a function of them."""
         own = _Interactions.of(matrix, self.columns, self.offsets, self.weighted)
+        weights = np.tile(self.contrast.weights, (len(own.counts), 1))
+        if self.kind == "points":
+            weights *= self.contrast.total(own.counts)[:, None]
+        else:  # a row's own are no contrast to each other
+            weights[matrix[:, self.contrast.columns].toarray() != 0] = 0
+        if self.kind == "softmax":
+            weights *= len(self.columns) * np.e
+        y, offsets, squares = self._against
+        return partial(_KINDS[self.kind], own, _Against(y, offsets, weights, squares))
+
+    @cached_property
+    def _against(self) -> tuple[Doubles, Doubles, Doubles]:
+        """Columns (s, f) of the contrast, their offsets (s,) and squares (s, f * f)."""
         there = self.contrast.columns
         y = self.columns[there].astype(np.float64)
         offsets = (self.offsets if self.against is None else self.against)[there]
-        shares = np.tile(self.contrast.weights, (len(own.counts), 1))
-        if self.kind == "points":
-            shares *= self.contrast.total(own.counts)[:, None]
-            return _Points(own, y, offsets, shares, self._squares).terms
-        if self.kind == "softmax":
-            shares *= len(self.columns) * np.e
-        shares[matrix[:, there].toarray() != 0] = 0  # a row's own are no contrast to each other
-        return _Pairs(own, y, offsets, shares, self._squares, self.kind == "softmax").terms
-
-    @cached_property
-    def _squares(self) -> Doubles:
-        """Products (s, f * f) of the columns of the contrast with themselves."""
-        y = self.columns[self.contrast.columns].astype(np.float64)
-        return np.asarray((y[:, :, None] * y[:, None, :]).reshape(len(y), -1))
+        squares = (y[:, :, None] * y[:, None, :]).reshape(len(y), -1)
+        return y, offsets.astype(np.float64), squares
 
 
-Terms = Callable[[Doubles], tuple[Doubles, Doubles, Doubles]]
-"""Values (b,), slopes (b, f) and curvatures (b, f, f) of a loss at rows (b, f)."""
+Values = tuple[Doubles, Doubles, Doubles]
+"""Values (b,), slopes (b, f) and curvatures (b, f, f) of a loss."""
+
+Terms = Callable[[Doubles], Values]
+"""Those of a loss at rows (b, f)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,15 +246,20 @@ class _Interactions:
     columns: Doubles  # (e, f)
     offsets: Doubles  # (e,)
     weights: Doubles  # (e,)
-    begins: NDArray[np.int64]  # (b,)
-    counts: NDArray[np.int64]  # (b,)
+    begins: NDArray[Any]  # (b,)
+    counts: NDArray[Any]  # (b,)
 
     @classmethod
-    def of(cls, matrix: sp.csr_matrix, columns: Floats, offsets: Floats, weighted: bool) -> Any:
-        weights = matrix.data if weighted else np.ones(matrix.nnz)
-        parts = (columns[matrix.indices], offsets[matrix.indices], weights)
-        doubles = [np.asarray(part, np.float64) for part in parts]
-        return cls(*doubles, matrix.indptr[:-1], np.diff(matrix.indptr))
+    def of(
+        cls, matrix: sp.csr_matrix, columns: Floats, offsets: Floats, weighted: bool
+    ) -> _Interactions:
+        return cls(
+            columns[matrix.indices].astype(np.float64),
+            offsets[matrix.indices].astype(np.float64),
+            matrix.data.astype(np.float64) if weighted else np.ones(matrix.nnz),
+            matrix.indptr[:-1],
+            np.diff(matrix.indptr),
+        )
 
     def spread(self, rows: Doubles) -> Doubles:
         """For each interaction the entry of its row."""
@@ -276,57 +283,82 @@ class _Interactions:
 
 
 @dataclass(frozen=True, eq=False)
-class _Points:
-    own: _Interactions
-    y: Doubles
-    offsets: Floats
-    shares: Doubles
-    squares: Doubles
+class _Against:
+    """The contrast of b rows: s columns and their weights for each row."""
 
-    def terms(self, x: Doubles) -> tuple[Doubles, Doubles, Doubles]:
-        own = self.own
-        s, t = own.scores(x), x @ self.y.T + self.offsets
-        miss, false = own.weights * expit(-s), self.shares * expit(t)
-        value = own.summed(own.weights * np.logaddexp(0, -s))
-        value = value + (self.shares * np.logaddexp(0, t)).sum(axis=1)
-        slope = false @ self.y - own.summed(miss[:, None] * own.columns)
-        curve = own.products(own.columns, (miss * expit(s))[:, None] * own.columns)
-        curve += ((false * expit(-t)) @ self.squares).reshape(curve.shape)
-        return value, slope, curve
+    columns: Doubles  # (s, f)
+    offsets: Doubles  # (s,)
+    weights: Doubles  # (b, s)
+    squares: Doubles  # (s, f * f)
+
+    def scores(self, x: Doubles) -> Doubles:
+        """Scores (b, s)."""
+        return np.asarray(x @ self.columns.T + self.offsets)
+
+    def products(self, weights: Doubles) -> Doubles:
+        """Sums (b, f, f) of the squares of the columns, weighted (b, s)."""
+        f = self.columns.shape[1]
+        return np.asarray((weights @ self.squares).reshape(-1, f, f))
 
 
-@dataclass(frozen=True, eq=False)
-class _Pairs:
-    own: _Interactions
-    y: Doubles
-    offsets: Floats
-    shares: Doubles
-    squares: Doubles
-    softmax: bool
+def _points(own: _Interactions, other: _Against, x: Doubles) -> Values:
+    missed, odds, sure = _softplus(-own.scores(x))
+    false, pushed, even = _softplus(other.scores(x))
+    pulled = own.weights * odds
+    value = own.summed(own.weights * missed) + (other.weights * false).sum(axis=1)
+    pushed = other.weights * pushed
+    slope = pushed @ other.columns - own.summed(pulled[:, None] * own.columns)
+    curve = own.products(own.columns, (pulled * sure)[:, None] * own.columns)
+    return value, slope, curve + other.products(pushed * even)
 
-    def terms(self, x: Doubles) -> tuple[Doubles, Doubles, Doubles]:
-        own, w = self.own, self.own.weights[:, None]
-        ahead = own.spread(x @ self.y.T + self.offsets) - own.scores(x)[:, None]
-        shares = own.spread(self.shares)
-        if self.softmax:
-            with np.errstate(divide="ignore"):
-                logs = np.log(shares) + ahead
-            value = np.logaddexp(0, logsumexp(logs, axis=1))
-            pushed = w * np.exp(logs - value[:, None])
-            bent = pushed
-        else:
-            value = (shares * np.logaddexp(0, ahead)).sum(axis=1)
-            pushed = w * shares * expit(ahead)
-            bent = pushed * expit(-ahead)
-        total, toward = pushed.sum(axis=1, keepdims=True), bent @ self.y
-        slope = own.summed(pushed) @ self.y - own.summed(total * own.columns)
-        stiff = bent.sum(axis=1, keepdims=True)
-        curve = own.products(own.columns, stiff * own.columns - 2 * toward)
-        curve += (own.summed(bent) @ self.squares).reshape(curve.shape)
-        if self.softmax:
-            mean = toward - total * own.columns
-            curve -= own.products(mean, mean / w)
-        return own.summed(own.weights * value), slope, curve
+
+def _pairs(own: _Interactions, other: _Against, x: Doubles) -> Values:
+    ahead = own.spread(other.scores(x)) - own.scores(x)[:, None]
+    value, pushed, even = _softplus(ahead)
+    weights = own.spread(other.weights)
+    weights *= own.weights[:, None]
+    pushed *= weights
+    bent = even
+    bent *= pushed
+    rest = pushed.sum(axis=1, keepdims=True)
+    slope = own.summed(pushed) @ other.columns - own.summed(rest * own.columns)
+    stiff = bent.sum(axis=1, keepdims=True)
+    curve = own.products(own.columns, stiff * own.columns - 2 * (bent @ other.columns))
+    value = own.summed(np.einsum("es,es->e", weights, value))
+    return value, slope, curve + other.products(own.summed(bent))
+
+
+def _softmax(own: _Interactions, other: _Against, x: Doubles) -> Values:
+    """Every interaction of a row meets the same mean of its contrast, of columns by the exponential
+    of their scores: no pair has to be looked at.
+    """
+    scores = other.scores(x)
+    top = scores.max(axis=1, keepdims=True)
+    shares = other.weights * np.exp(scores - top)
+    total = np.maximum(shares.sum(axis=1, keepdims=True), TINY)
+    shares /= total
+    mean = shares @ other.columns
+    ahead = own.spread((top + np.log(total))[:, 0]) - own.scores(x)
+    value, pushed, even = _softplus(ahead)
+    pushed *= own.weights
+    away = own.spread(mean) - own.columns
+    curve = own.products(away, (pushed * even)[:, None] * away)
+    around = other.products(shares) - mean[:, :, None] * mean[:, None, :]
+    curve += own.summed(pushed)[:, None, None] * around
+    return own.summed(own.weights * value), own.summed(pushed[:, None] * away), curve
+
+
+_KINDS = {"points": _points, "pairs": _pairs, "softmax": _softmax}
+
+
+def _softplus(a: Doubles) -> tuple[Doubles, Doubles, Doubles]:
+    """``log(1 + exp(a))``, its derivative and 1 less that."""
+    small = np.exp(-np.abs(a))
+    one = 1 / (1 + small)
+    other = small * one
+    ahead = a > 0
+    value = np.maximum(a, 0) + np.log(1 + small)
+    return value, np.where(ahead, one, other), np.where(ahead, other, one)
 
 
 @dataclass(frozen=True, eq=False)
@@ -364,7 +396,7 @@ class _Pull:
         return np.broadcast_to(means, (self.n, means.shape[1])).copy()
 
 
-def _newton(terms: Terms, start: Doubles) -> tuple[Doubles, Doubles, Doubles]:
+def _newton(terms: Terms, start: Doubles) -> Values:
     """Where convex functions of rows (b, f) are least, and value and curvature there."""
     x, scale = start, np.ones(len(start))
     value, slope, curve = terms(x)

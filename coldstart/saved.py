@@ -13,12 +13,12 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from coldstart.adapters import ADAPTERS
-from coldstart.als import PriorALS
 from coldstart.errors import ArtefactError
 from coldstart.evidence import SoftGate
-from coldstart.prior import Prior
-from coldstart.serving import Belief, Extras
+from coldstart.prior import Prior, all_finite
+from coldstart.serving import Belief, Extras, Served
 from coldstart.strength import WHOSE, Fallback, Strength
+from coldstart.targets import Target, Trained, target_from
 from coldstart.vocabulary import Vocabulary
 
 __all__ = ["Fitted", "Unregistered", "adapter_from", "adapter_to_json", "damage_told"]
@@ -32,20 +32,36 @@ class Fitted:
 
     Parameters
     ----------
-    model : PriorALS
-        Its users are the mapped side, solved around their priors.
+    target : Target
+    trained : Trained
+        Its rows are the mapped side, solved around their priors.
     belief : Belief
     ids : (Vocabulary, Vocabulary)
         Of the mapped side, target ids first, and of the other side.
-    trained : csr_matrix (n_target_rows, n_columns)
+    matrix : csr_matrix (n_target_rows, n_columns)
     extras : Extras
     """
 
-    model: PriorALS
+    target: Target
+    trained: Trained
     belief: Belief
     ids: tuple[Vocabulary, Vocabulary]
-    trained: sp.csr_matrix
+    matrix: sp.csr_matrix
     extras: Extras
+
+    @property
+    def served(self) -> Served:
+        """Both sides, ready to answer."""
+        ridge = self.target.regularization
+        parts = self.belief, self.ids, self.matrix, self.extras
+        return Served.of(self.trained, ridge, *parts)
+
+    @property
+    def model(self) -> Any:
+        """A trained model of the caller's class."""
+        everybody = np.arange(len(self.trained.rows))
+        prior = self.belief.pulled(everybody, np.diff(self.matrix.indptr))
+        return self.target.told(self.trained, prior, self.belief.strength.regularization)
 
     def to_parts(self) -> tuple[Arrays, dict[str, Any]]:
         """Arrays, and plain values that name the rest."""
@@ -53,21 +69,19 @@ class Fitted:
         arrays = {
             "mapped_ids": self.ids[0].ids,
             "other_ids": self.ids[1].ids,
-            "mapped_factors": self.model.user_factors,
-            "other_factors": self.model.item_factors,
-            "seen_indptr": self.trained.indptr,
-            "seen_indices": self.trained.indices,
-            "seen_data": self.trained.data,
+            "mapped_factors": self.trained.rows,
+            "other_factors": self.trained.columns,
+            "seen_indptr": self.matrix.indptr,
+            "seen_indices": self.matrix.indices,
+            "seen_data": self.matrix.data,
             "mapped": self.belief.mapped,
             **{f"prior_{name}": getattr(prior, name) for name in _PRIOR},
             **{f"nulls_{name}": getattr(nulls, name) for name in _PRIOR},
             **{f"extra_{name}": getattr(self.extras, name) for name in _EXTRAS},
         }
-        settings = _plain(self.model.get_params())
-        if not isinstance(settings["rng"], int):
-            settings["rng"] = None
         values = {
-            "model": settings,
+            "side": self.target.side,
+            "target": self.target.to_json(),
             "strength": self.belief.strength.to_json(),
             "open": list(self.belief.open),
             "fallback": self.belief.fallback.to_json(),
@@ -105,17 +119,29 @@ class Fitted:
         if not (len(rows) < n == len(belief.prior) == len(belief.mapped)):
             raise ValueError(f"{n - 1} ids do not fit the factors or the priors")
         seen = tuple(arrays[f"seen_{part}"] for part in ("data", "indices", "indptr"))
-        trained = sp.csr_matrix(seen, shape=(len(rows), len(ids[1])))
-        trained.check_format()
-        model = PriorALS(**values["model"])
-        prior = belief.pulled(np.arange(len(rows)), np.diff(trained.indptr))
-        model.restore(rows, columns, prior, belief.strength.regularization)
+        matrix = sp.csr_matrix(seen, shape=(len(rows), len(ids[1])))
+        matrix.check_format()
         if len(columns) != len(ids[1]):
             raise ValueError(f"{len(ids[1])} ids do not fit {len(columns)} rows of factors")
+        target = target_from(values["target"], values["side"])
+        trained = target.trained(rows, columns, matrix)
+        _check_widths(target, trained, belief)
         extras = Extras(*(arrays[f"extra_{name}"] for name in _EXTRAS))
         if len(extras.rows) != n or len(extras.columns) != len(columns):
             raise ValueError(f"{len(extras.rows)} rows of the row map do not fit {n - 1} ids")
-        return cls(model, belief, ids, trained, extras)
+        return cls(target, trained, belief, ids, matrix, extras)
+
+
+def _check_widths(target: Target, trained: Trained, belief: Belief) -> None:
+    """See that factors are as wide as the model says, and as what is believed of them."""
+    rows, columns = trained.rows, trained.columns
+    for array, bias in ((rows, trained.layout.row_bias), (columns, trained.layout.column_bias)):
+        if array.ndim != 2 or array.shape[1] != target.width + bias:
+            raise ValueError(f"factors are {array.shape}, but the model is {target.width} wide")
+        if array.dtype != np.float32 or not all_finite(array):
+            raise ValueError("factors are not finite numbers of float32")
+    if belief.prior.width != rows.shape[1]:
+        raise ValueError(f"priors are {belief.prior.width} wide, rows {rows.shape[1]}")
 
 
 _PRIOR = ("mean", "precision", "shared", "origin")

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from coldstart.als import PriorALS
-from coldstart.evidence import SoftGate, foretold, mixed
+from coldstart.evidence import SoftGate, mixed
 from coldstart.prior import Prior
+from coldstart.row_loss import RowLoss
 from coldstart.rowmap import blended, spread_of
-from coldstart.rows import gram_matrix, solve_rows
 from coldstart.strength import WHOSE, Counts, Fallback, NullArm, Strength
+from coldstart.targets import Layout, Trained
 from coldstart.vocabulary import Vocabulary
 
 __all__ = ["Belief", "Extras", "Served", "Side", "solve_believed", "trust_of"]
@@ -148,24 +147,22 @@ class Side:
     Parameters
     ----------
     ids : Vocabulary of n ids
-    factors : array (n, d)
+    factors : array (n, f)
     seen : csr_matrix (n, m)
         Stored interactions with the other side.
-    gram : array (d, d)
-        ``factors' factors`` over the rows that the model was trained on.
+    loss : RowLoss
+        Of its rows.
     belief : Belief
-    alpha : float
     """
 
     ids: Vocabulary
     factors: Floats
     seen: sp.csr_matrix
-    gram: NDArray[np.float64]
+    loss: RowLoss
     belief: Belief
-    alpha: float
 
-    def embed(self, rows: Rows, history: sp.csr_matrix, other: Side, num_threads: int) -> Floats:
-        """Embeddings (q, d) of some rows (-1: unknown ids) after their `history` (q, m), the other
+    def embed(self, rows: Rows, history: sp.csr_matrix, num_threads: int) -> Floats:
+        """Embeddings (q, f) of some rows (-1: unknown ids) after their `history` (q, m), the other
         side held fixed.
 
         Rows without new history keep their stored embedding.
@@ -175,13 +172,7 @@ class Side:
         if fresh.size:
             merged = self.merged(rows[fresh], history[fresh])
             out[fresh] = solve_believed(
-                self.belief,
-                rows[fresh],
-                merged,
-                other.factors,
-                alpha=self.alpha,
-                gram=other.gram,
-                num_threads=num_threads,
+                self.belief, rows[fresh], merged, self.loss, num_threads=num_threads
             )
         return out
 
@@ -200,21 +191,18 @@ def solve_believed(
     belief: Belief,
     rows: Rows,
     matrix: sp.csr_matrix,
-    other: Floats,
+    loss: RowLoss,
     *,
-    alpha: float,
-    gram: NDArray[np.float64] | None = None,
-    num_threads: int,
+    num_threads: int = 0,
 ) -> Floats:
-    """Embeddings (q, d) of some rows with interactions `matrix` (q, m), each under its own prior or
+    """Embeddings (q, f) of some rows with interactions `matrix` (q, m), each under its own prior or
     arm.
     """
-    settings: dict[str, Any] = {"alpha": alpha, "gram": gram, "num_threads": num_threads}
-    out = _solved(belief, rows, matrix, other, settings)
+    out = _solved(belief, rows, matrix, loss, num_threads)
     mine = np.flatnonzero(belief.follows(rows, np.diff(matrix.indptr)))
     if belief.soft is not None and len(mine):
-        null = _solved(belief, _strangers(mine), matrix[mine], other, settings)
-        trust = trust_of(belief, rows[mine], matrix[mine], other, **settings)
+        null = _solved(belief, _strangers(mine), matrix[mine], loss, num_threads)
+        trust = trust_of(belief, rows[mine], matrix[mine], loss, num_threads=num_threads)
         out[mine] = mixed(out[mine], null, trust)
     return out
 
@@ -223,20 +211,17 @@ def trust_of(
     belief: Belief,
     rows: Rows,
     matrix: sp.csr_matrix,
-    other: Floats,
+    loss: RowLoss,
     *,
-    alpha: float,
-    gram: NDArray[np.float64] | None = None,
-    num_threads: int,
+    num_threads: int = 0,
 ) -> Doubles:
     """How far (q,) some rows with interactions `matrix` (q, m) follow the source, from 0 to 1."""
     follows = belief.follows(rows, np.diff(matrix.indptr))
     trust = follows.astype(np.float64)
     mine = np.flatnonzero(follows)
     if belief.soft is not None and len(mine):
-        settings = {"alpha": alpha, "gram": gram, "num_threads": num_threads}
         transfer, null = (
-            _foretold(belief, which, matrix[mine], other, settings)
+            _foretold(belief, which, matrix[mine], loss, num_threads)
             for which in (rows[mine], _strangers(mine))
         )
         trust[mine] = belief.soft.weight(transfer, null)
@@ -244,22 +229,26 @@ def trust_of(
 
 
 def _solved(
-    belief: Belief, rows: Rows, matrix: sp.csr_matrix, other: Floats, settings: dict[str, Any]
+    belief: Belief, rows: Rows, matrix: sp.csr_matrix, loss: RowLoss, num_threads: int
 ) -> Floats:
-    """Rows (q, d), of those that follow the source as if it were trusted wholly."""
-    out = np.zeros((len(rows), other.shape[1]), np.float32)
+    """Rows (q, f), of those that follow the source as if it were trusted wholly."""
+    out = np.zeros((len(rows), loss.columns.shape[1]), np.float32)
     for where, prior, ridge in belief.groups(rows, np.diff(matrix.indptr)):
-        out[where] = solve_rows(matrix[where], other, regularization=ridge, prior=prior, **settings)
+        out[where] = loss.solve(
+            matrix[where], prior=prior, regularization=ridge, num_threads=num_threads
+        )
     return out
 
 
 def _foretold(
-    belief: Belief, rows: Rows, matrix: sp.csr_matrix, other: Floats, settings: dict[str, Any]
+    belief: Belief, rows: Rows, matrix: sp.csr_matrix, loss: RowLoss, num_threads: int
 ) -> Doubles:
     """Log evidence (q,) of the interactions of each row under what pulls it."""
     out = np.zeros(len(rows))
     for where, prior, ridge in belief.groups(rows, np.diff(matrix.indptr)):
-        out[where] = foretold(matrix[where], other, regularization=ridge, prior=prior, **settings)
+        out[where] = loss.foretold(
+            matrix[where], prior=prior, regularization=ridge, num_threads=num_threads
+        )
     return out
 
 
@@ -277,43 +266,39 @@ class Served:
 
     mapped: Side
     other: Side
+    layout: Layout
     extras: Extras
 
     @classmethod
     def of(
         cls,
-        model: PriorALS,
+        trained: Trained,
+        regularization: float,
         belief: Belief,
         ids: tuple[Vocabulary, Vocabulary],
-        trained: sp.csr_matrix,
+        matrix: sp.csr_matrix,
         extras: Extras,
     ) -> Served:
-        """Lay out the sides of a model whose rows are the mapped side and were trained on
-        `trained`.
+        """Lay out the sides of a model whose rows are the mapped side and have interactions
+        `matrix`; `regularization` is the ridge of the other side.
 
         `ids` are those of the mapped and of the other side; the mapped ones begin with the rows of
         the model, and those that only the source knows follow. Their embedding is their prior mean.
         """
-        n_rows, n_all = len(model.user_factors), len(ids[0])
+        n_rows, n_all = len(trained.rows), len(ids[0])
         new = np.arange(n_rows, n_all)
-        indptr = np.append(trained.indptr, np.full(len(new), trained.nnz))
-        seen = sp.csr_matrix(
-            (trained.data, trained.indices, indptr), shape=(n_all, trained.shape[1])
-        )
-        rows, columns = model.user_factors, model.item_factors
-        added = solve_believed(
-            belief, new, seen[new], columns, alpha=model.alpha, num_threads=model.num_threads
-        )
-        mapped = Side(
-            ids[0], np.vstack([rows, added]), seen, gram_matrix(rows), belief, model.alpha
-        )
-        plain = Belief.of_mean(columns, model.regularization)
-        other = Side(ids[1], columns, seen.T.tocsr(), gram_matrix(columns), plain, model.alpha)
-        return cls(mapped, other, extras)
+        indptr = np.append(matrix.indptr, np.full(len(new), matrix.nnz))
+        seen = sp.csr_matrix((matrix.data, matrix.indices, indptr), shape=(n_all, matrix.shape[1]))
+        added = solve_believed(belief, new, seen[new], trained.loss)
+        mapped = Side(ids[0], np.vstack([trained.rows, added]), seen, trained.loss, belief)
+        plain = Belief.of_mean(trained.columns, regularization)
+        other = Side(ids[1], trained.columns, seen.T.tocsr(), trained.back, plain)
+        return cls(mapped, other, trained.layout, extras)
 
     @cached_property
     def _spreads(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return spread_of(self.other.factors), spread_of(self.extras.columns)
+        columns = self.layout.columns(self.other.factors)
+        return spread_of(columns), spread_of(self.extras.columns)
 
     @cached_property
     def _catalogs(self) -> tuple[Floats, Floats]:
@@ -321,7 +306,7 @@ class Served:
         everybody = np.arange(len(self.mapped.ids))
         rows = self._widened(everybody, self.mapped.factors, self.mapped.seen, 0)
         extras = [self.extras.columns, self.extras.popularity.T]
-        return rows, np.hstack([self.other.factors, *extras])
+        return rows, np.hstack([self.layout.columns(self.other.factors), *extras])
 
     def catalog(self, side: Side) -> Floats:
         """The rows of one side as they are ranked."""
@@ -331,12 +316,11 @@ class Served:
         """Rows (q, D) whose products with the catalog of the other side are the scores of some
         rows (-1: unknown ids) after their `history`.
         """
-        opposite = self.other if side is self.mapped else self.mapped
-        embedded = side.embed(rows, history, opposite, num_threads)
+        embedded = side.embed(rows, history, num_threads)
         if side is self.other:
             extra = [self.extras.columns, self.extras.popularity.T * np.float32(0)]
             known = np.where((rows >= 0)[:, None], np.hstack(extra)[rows], np.float32(0))
-            return np.hstack([embedded, known])
+            return np.hstack([self.layout.columns(embedded, rows), known])
         merged = side.merged(rows, history)
         wide = self._widened(rows, embedded, merged, num_threads)
         for place, arm in enumerate(side.belief.arms(rows, np.diff(merged.indptr))):
@@ -347,15 +331,7 @@ class Served:
 
     def trust(self, rows: Rows, matrix: sp.csr_matrix, num_threads: int) -> Doubles:
         """How far (q,) some mapped rows with interactions `matrix` (q, m) follow the source."""
-        return trust_of(
-            self.mapped.belief,
-            rows,
-            matrix,
-            self.other.factors,
-            alpha=self.mapped.alpha,
-            gram=self.other.gram,
-            num_threads=num_threads,
-        )
+        return trust_of(self.mapped.belief, rows, matrix, self.mapped.loss, num_threads=num_threads)
 
     def _widened(
         self, rows: Rows, embedded: Floats, matrix: sp.csr_matrix, num_threads: int
@@ -369,5 +345,6 @@ class Served:
         if belief.soft is not None and weight.any():
             weight = weight * self.trust(rows, matrix, num_threads)
         spread, added = self._spreads
-        wide = blended(embedded, spread, self.extras.rows[rows], added, weight)
+        ranked = self.layout.rows(embedded)
+        wide = blended(ranked, spread, self.extras.rows[rows], added, weight)
         return np.hstack([wide, np.zeros((len(rows), len(self.extras.popularity)), np.float32)])

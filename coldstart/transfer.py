@@ -28,7 +28,11 @@ from coldstart.factors import Factors
 from coldstart.features import Features
 from coldstart.interactions import Interactions
 from coldstart.prior import Prior
+from coldstart.row_loss import SquaredLoss
 from coldstart.rowmap import RowMap
+from coldstart.targets import Trained
+from coldstart.targets.prior_als import PriorALSTarget
+from coldstart.targets.stochastic import StochasticTarget
 from coldstart.threads import one_blas_thread
 from coldstart.vocabulary import Vocabulary
 
@@ -157,26 +161,36 @@ class Space:
         return self.met[rows]
 
 
-def target_space(model: PriorALS, catalog: Interactions) -> Space:
-    """The exact rows of a fitted model."""
-    matrix = catalog.user_items
-    return Space(catalog.users, model.fold_in(matrix), matrix, model.item_factors, model.alpha)
+def target_space(trained: Trained, catalog: Interactions) -> Space:
+    """The rows of a trained target."""
+    columns, alpha = _seen_from(trained)
+    return Space(catalog.users, trained.rows, catalog.user_items, columns, alpha)
 
 
 def source_space(source: Interactions | Factors, model: Any, *, show_progress: bool) -> Space:
-    """Embed the rows of the source: with `model`, or as they come from elsewhere."""
+    """Embed the rows of the source: as they come from elsewhere, or with `model`, a target or any
+    object with `fit`, `user_factors` and `item_factors`.
+    """
     if isinstance(source, Factors):
         return Space.spanned(source.users, source.user_factors, None, source.item_factors)
+    log = source.user_items
     if isinstance(model, PriorALS):
-        model.fit(source.user_items, show_progress=show_progress)
-        log = source.user_items
-        rows = model.fold_in(log)
-        return Space.spanned(source.users, rows, log, model.item_factors, alpha=model.alpha)
+        model = PriorALSTarget(model, "users")
+    if isinstance(model, PriorALSTarget | StochasticTarget):
+        trained = model.fit(log, show_progress=show_progress)
+        columns, alpha = _seen_from(trained)
+        return Space.spanned(source.users, trained.rows, log, columns, alpha=alpha)
     model = copy.deepcopy(model)
     # other libraries want arrays that they could write to
-    model.fit(source.user_items.copy(), show_progress=show_progress)
+    model.fit(log.copy(), show_progress=show_progress)
     rows, columns = (np.asarray(f, np.float32) for f in (model.user_factors, model.item_factors))
-    return Space.spanned(source.users, rows, source.user_items, columns)
+    return Space.spanned(source.users, rows, log, columns)
+
+
+def _seen_from(trained: Trained) -> tuple[Floats, float | None]:
+    """The columns that rows are multiplied with, and the confidence where the loss is squared."""
+    loss = trained.loss
+    return loss.columns, loss.alpha if isinstance(loss, SquaredLoss) else None
 
 
 def spanning(rows: Floats) -> Floats:

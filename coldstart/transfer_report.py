@@ -103,6 +103,7 @@ class TransferReport:
     trust: float | None = None
     trusted: int = 0
     followed: bool = True
+    model: str = "PriorALS"
 
     @classmethod
     def of(
@@ -126,12 +127,13 @@ class TransferReport:
         features: Described | None = None,
         soft: SoftGate | None = None,
         trust: ArrayLike = (),
+        model: str = "PriorALS",
     ) -> TransferReport:
         """Put the parts of a fit together; `chosen` says whether the strength was to be chosen,
         `given` how many factors the source had before it was projected,
         `gated` whether a gate was asked for, and `refined` what was chosen in place of `found`.
         Rows that only `features` know are counted there alone; `trust` are the weights of rows
-        under a `soft` gate.
+        under a `soft` gate, `model` is the target model in words.
         """
         weights = np.zeros(0) if soft is None else np.asarray(trust, np.float64)
         warnings = (
@@ -158,6 +160,7 @@ class TransferReport:
             trust=float(weights.mean()) if len(weights) else None,
             trusted=len(weights),
             followed=followed,
+            model=model,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -188,6 +191,7 @@ class TransferReport:
             f"({self.source_width} factors) into a target of {self.target_rows} {self.side} "
             f"({self.target_width} factors), learned from {self.anchors} anchors.",
             *([] if self.features is None else [str(self.features)]),
+            f"Target model: {self.model}.",
             *self._pulled(),
         ]
         if self.refined is not None:

@@ -19,18 +19,17 @@ from numpy.typing import NDArray
 from coldstart.adapters import FusedAdapter
 from coldstart.adapters.base import Adapter, in_one_space, reads_features
 from coldstart.adapters.fused import fuse_evenly
-from coldstart.als import PriorALS
 from coldstart.anchors import Anchors
 from coldstart.errors import AlignmentError, AnchorError
-from coldstart.evidence import SoftGate, foretold, mixed
+from coldstart.evidence import SoftGate, mixed
 from coldstart.heldout import Scorer, hold_out
 from coldstart.interactions import Interactions
 from coldstart.metrics import metric
 from coldstart.popularity import counts
 from coldstart.prior import Prior
 from coldstart.rowmap import blended, spread_of
-from coldstart.rows import gram_matrix, solve_rows
 from coldstart.strength import NullArm
+from coldstart.targets import Target, Trained
 from coldstart.transfer import (
     Space,
     fit_adapter,
@@ -79,30 +78,35 @@ class Pull:
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
-    """A target model without the held-out people, and what follows from it.
+class Apart:
+    """A target model trained without the held-out people, and what follows from it.
 
     Parameters
     ----------
-    model : PriorALS
+    trained : Trained
+    regularization : float
+        The ridge of the model.
     space : Space
-        Its exact rows.
+        Its rows.
     anchors : array of rows of the anchors
+    num_threads : int
     """
 
-    model: PriorALS
+    trained: Trained
+    regularization: float
     space: Space
     anchors: NDArray[np.int64]
+    num_threads: int
 
     @cached_property
-    def gram(self) -> Doubles:
-        """``Y'Y`` (d, d)."""
-        return gram_matrix(self.model.item_factors)
+    def columns(self) -> Floats:
+        """The columns (m, w) as they are ranked."""
+        return self.trained.layout.columns(self.trained.columns)
 
     @cached_property
     def spread(self) -> Doubles:
-        """Covariance (d, d) of the columns."""
-        return spread_of(self.model.item_factors)
+        """Covariance (w, w) of the columns."""
+        return spread_of(self.columns)
 
     @cached_property
     def nulls(self) -> Prior:
@@ -110,34 +114,26 @@ class Trained:
         return null_priors(self.space, self.anchors)
 
     def solve(self, history: sp.csr_matrix, prior: Prior | None, ridge: float) -> Floats:
-        """Rows (n, d) folded in."""
-        return solve_rows(
-            history,
-            self.model.item_factors,
-            alpha=self.model.alpha,
-            regularization=ridge,
-            prior=prior,
-            num_threads=self.model.num_threads,
-            gram=self.gram,
+        """Rows (n, f) folded in."""
+        return self.trained.loss.solve(
+            history, regularization=ridge, prior=prior, num_threads=self.num_threads
         )
+
+    def ranked(self, rows: Floats) -> Floats:
+        """Rows (n, w) as they meet the columns."""
+        return self.trained.layout.rows(rows)
 
     def foretold(self, history: sp.csr_matrix, prior: Prior | None, ridge: float) -> Doubles:
         """Log evidence (n,) of what was folded in."""
-        return foretold(
-            history,
-            self.model.item_factors,
-            alpha=self.model.alpha,
-            regularization=ridge,
-            prior=prior,
-            num_threads=self.model.num_threads,
-            gram=self.gram,
+        return self.trained.loss.foretold(
+            history, regularization=ridge, prior=prior, num_threads=self.num_threads
         )
 
     def null(self, arm: NullArm) -> tuple[Prior | None, float]:
-        """The prior that an arm stands for, none for plain ALS, and its ridge; behind a list of
+        """The prior that an arm stands for, none for a plain one, and its ridge; behind a list of
         what is popular stands a mean as well.
         """
-        ridge = arm.regularization * self.model.regularization
+        ridge = arm.regularization * self.regularization
         if arm.kind == "plain":
             return None, ridge
         return self.nulls.take([arm.row]).temper(arm.temper), ridge
@@ -154,9 +150,10 @@ class Fold:
         Of the whole target.
     rows : array of rows of the catalog
         Anchors among them in the order of the anchors.
-    models : sequence of unfitted PriorALS
-        The target models that trials may ask for, by number.
+    models : sequence of Target
+        Those that trials may ask for, by number.
     rng : numpy.random.Generator
+    num_threads : int
     """
 
     def __init__(
@@ -164,8 +161,9 @@ class Fold:
         catalog: Interactions,
         anchors: Anchors,
         rows: NDArray[np.int64],
-        models: Sequence[PriorALS],
+        models: Sequence[Target],
         rng: np.random.Generator,
+        num_threads: int = 0,
     ) -> None:
         self.train, self.held = hold_out(catalog, rows, order="auto", rng=rng)
         held = np.isin(anchors.target, rows)
@@ -174,25 +172,29 @@ class Fold:
         places = self.train.users.rows(catalog.users.ids[rest.target])
         self.anchors = Anchors(rest.source, places)
         self._models = models
-        self._trained: dict[int, Trained] = {}
+        self._num_threads = num_threads
+        self._apart: dict[int, Apart] = {}
         self._priors: dict[Crossing, Prior] = {}
         self._added: _Added | None = None
 
     def ridge(self, number: int) -> float:
         """That of the target model of that number."""
-        return float(self._models[number].regularization)
+        return self._models[number].regularization
 
     def width(self, number: int) -> int:
         """That of the target model of that number."""
-        return int(self._models[number].factors)
+        return self._models[number].width
 
-    def target(self, number: int) -> Trained:
+    def target(self, number: int) -> Apart:
         """The target model of that number, fitted when it is first asked for."""
-        if number not in self._trained:
-            model = self._models[number].clone().fit(self.train.user_items, show_progress=False)
-            space = target_space(model, self.train)
-            self._trained[number] = Trained(model, space, self.anchors.target)
-        return self._trained[number]
+        if number not in self._apart:
+            model = self._models[number]
+            trained = model.fit(self.train.user_items)
+            space = target_space(trained, self.train)
+            self._apart[number] = Apart(
+                trained, model.regularization, space, self.anchors.target, self._num_threads
+            )
+        return self._apart[number]
 
     def prior(self, crossing: Crossing, adapter: Adapter, source: Space) -> Prior:
         """What the adapter of that crossing says of the held-out people: as much as the mean prior
@@ -435,7 +437,7 @@ class Bench:
     ) -> People:
         """Quality of rows with the row map beside them, by its weight `blend` for each row."""
         trained = fold.target(crossing.target)
-        columns = trained.model.item_factors
+        rows, columns = trained.ranked(rows), trained.columns
         if blend.any():
             added = fold.row_map(self.source(crossing.source))
             rows = blended(rows, trained.spread, added.rows, added.spread, blend)
@@ -454,7 +456,7 @@ class Bench:
     def _pulled(self, fold: Fold, crossing: Crossing, pull: Pull) -> tuple[Prior, float]:
         """What is said of the people of a fold, as it pulls them, and the ridge."""
         said = self._prior(fold, crossing, self.source(crossing.source))
-        ridge = pull.regularization(fold.target(crossing.target).model.regularization)
+        ridge = pull.regularization(fold.target(crossing.target).regularization)
         return said.centre(pull.centre).temper(pull.temper), ridge
 
     def _prior(self, fold: Fold, crossing: Crossing, source: Space) -> Prior:
@@ -473,8 +475,8 @@ class Bench:
                 fold, lambda block: np.tile(row, (block.stop - block.start, 1)), shots
             )
         trained = fold.target(target)
-        rows = trained.solve(fold.held.history(shots), *trained.null(arm))
-        columns = trained.model.item_factors
+        rows = trained.ranked(trained.solve(fold.held.history(shots), *trained.null(arm)))
+        columns = trained.columns
         return self._ranked(fold, lambda block: rows[block] @ columns.T, shots)
 
     def _ranked(self, fold: Fold, scores: Scorer, shots: int) -> People:

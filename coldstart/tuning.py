@@ -14,7 +14,6 @@ from tqdm.auto import tqdm
 
 from coldstart.adapters import AutoAdapter, ContentAdapter
 from coldstart.adapters.base import Adapter, reads_features
-from coldstart.als import PriorALS
 from coldstart.anchors import Anchors
 from coldstart.evidence import SoftGate
 from coldstart.factors import Factors
@@ -33,6 +32,8 @@ from coldstart.search import (
     usable_shots,
 )
 from coldstart.strength import Strength
+from coldstart.targets import Target
+from coldstart.targets.prior_als import scaled
 from coldstart.threads import one_blas_thread
 from coldstart.transfer import Space, candidates, source_space
 from coldstart.trials import Bench, Fold
@@ -48,11 +49,6 @@ STRANGERS = 600  # such rows
 SHOTS = (0, 1, 2, 5)
 
 SOURCE_SETTINGS: tuple[dict[str, float], ...] = ({"alpha": 0.25}, {"alpha": 0.1})
-TARGET_SETTINGS: tuple[dict[str, float], ...] = (
-    {"factors": 2},
-    {"alpha": 0.25},
-    {"regularization": 4},
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +56,7 @@ class Models:
     """Source and target models that may be tried, the default ones first."""
 
     sources: Sequence[Callable[[], Space]]
-    targets: Sequence[PriorALS]
+    targets: Sequence[Target]
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +137,7 @@ class Found(Home):
 
 def models_of(
     adapter: Adapter,
-    model: PriorALS,
+    target: Target,
     source_model: Any,
     source: Interactions | Factors,
     *,
@@ -155,11 +151,14 @@ def models_of(
     model have the `features` beside them.
     """
     tune = isinstance(adapter, AutoAdapter) and adapter.models
-    sources, targets = [source_model], [model]
+    sources, targets = [source_model], [target]
     if tune and tune_source and isinstance(source, Interactions):
-        sources += [_scaled(source_model, settings) for settings in SOURCE_SETTINGS]
+        sources += [
+            replace(source_model, model=scaled(source_model.model, settings))
+            for settings in SOURCE_SETTINGS
+        ]
     if tune:
-        targets += [_scaled(model, settings) for settings in TARGET_SETTINGS]
+        targets += target.variants()
 
     def space(model: Any) -> Space:
         return source_space(source, model, show_progress=show_progress).described(features)
@@ -224,11 +223,11 @@ def find(
         return None
     n_people = sum(map(len, groups))
     folds = [
-        Fold(target, anchors, anchors.target[held], models.targets, seeded)
+        Fold(target, anchors, anchors.target[held], models.targets, seeded, num_threads)
         for held, seeded in zip(groups, rng.spawn(len(groups)), strict=True)
     ]
     few = n_people < min(FEW, most)
-    strangers = _strangers(target, anchors, models, rng) if few else []
+    strangers = _strangers(target, anchors, models, rng, num_threads) if few else []
     with tqdm(desc="trials on held-out anchors", disable=not show_progress) as bar:
         bench = Bench(
             folds,
@@ -263,7 +262,7 @@ def find_home(
     """Where anchors are too few to choose anything, let rows that are none choose what serves
     without a source, with the default target model; None where these are too few as well.
     """
-    strangers = _strangers(target, anchors, models, rng)
+    strangers = _strangers(target, anchors, models, rng, num_threads)
     if not strangers:
         return None
     auto = adapter if isinstance(adapter, AutoAdapter) else None
@@ -286,6 +285,7 @@ def _strangers(
     anchors: Anchors,
     models: Models,
     rng: np.random.Generator,
+    num_threads: int,
 ) -> list[Fold]:
     """Folds of active rows that are no anchors, each of a fifth of them at most; none where they
     are nearly nobody.
@@ -297,7 +297,7 @@ def _strangers(
         return []
     parts = np.array_split(drawn, math.ceil(FOLDS * len(drawn) / len(others)))
     return [
-        Fold(target, anchors, np.sort(part), models.targets, seeded)
+        Fold(target, anchors, np.sort(part), models.targets, seeded, num_threads)
         for part, seeded in zip(parts, rng.spawn(len(parts)), strict=True)
     ]
 
@@ -315,14 +315,6 @@ def _plan(auto: AutoAdapter | None, models: Models, given: Plan, *, blend: bool)
         blend=auto.blend and blend,
         trials=auto.trials,
     )
-
-
-def _scaled(model: PriorALS, factors: dict[str, float]) -> PriorALS:
-    """The same model with some settings multiplied."""
-    settings = model.get_params()
-    for name, factor in factors.items():
-        settings[name] = type(settings[name])(settings[name] * factor)
-    return type(model)(**settings)
 
 
 def _eligible(source: Space, target: Interactions, anchors: Anchors) -> NDArray[np.int64]:

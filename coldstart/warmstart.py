@@ -8,7 +8,6 @@ from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from coldstart.adapters.base import Adapter
@@ -27,8 +26,10 @@ from coldstart.refine_serving import known_rows, null_arm
 from coldstart.refine_serving import null_priors as refined_nulls
 from coldstart.request import Request, checked_gate
 from coldstart.saved import Fitted, adapter_from, adapter_to_json, damage_told
-from coldstart.serving import Belief, Served, Side, solve_believed
+from coldstart.serving import Side, solve_believed
 from coldstart.strength import Fallback, Strength
+from coldstart.targets import Target, Trained, target_of
+from coldstart.targets.prior_als import PriorALSTarget
 from coldstart.transfer import Space, fit_adapter, null_priors, target_space
 from coldstart.transfer_report import Described, TransferReport
 from coldstart.tuning import Found, Home, Models, find, find_home, models_of, untested
@@ -49,8 +50,12 @@ class WarmStart:
 
     Parameters
     ----------
-    model : PriorALS
-        The target model; only its settings are read.
+    model : PriorALS, implicit's AlternatingLeastSquares, BayesianPersonalizedRanking or \
+LogisticMatrixFactorization, or LightFM
+        The target model; only its settings are read, and the object stays as it is. implicit's ALS
+        knows no priors: `PriorALS` with the same settings takes its place. The others are trained
+        by their own library on the target alone; then rows are solved around their priors in the
+        model's own loss. How many epochs is among what `AutoAdapter` chooses.
     adapter : Adapter, optional
         Learns the map from anchors, ids that both catalogs have. Settings it leaves open are chosen
         on held-out anchors. `AutoAdapter` by default: they choose among the adapters that it names,
@@ -58,7 +63,9 @@ class WarmStart:
     side : {"users", "items"}, default "users"
         Which embeddings are mapped.
     source_model : factor model, optional
-        ``PriorALS`` with the target model's settings by default.
+        By default the target model where that is ALS, else ``PriorALS`` of its width. Any model
+        that can be a target can be one, and any other with `fit`, `user_factors` and
+        `item_factors`.
     strength : "auto", float or Strength, default "auto"
         "auto" holds anchors out, their target rows removed before anything of the target is fitted,
         and chooses on them how far to go toward the adapter's mean and how firmly to hold there,
@@ -87,7 +94,7 @@ class WarmStart:
 
     Attributes
     ----------
-    model_ : PriorALS
+    model_ : PriorALS, or a model of the class that was passed
         The trained target model; its rows are those of the target catalog.
     adapter_ : Adapter
         The chosen one, fitted on all anchors.
@@ -111,7 +118,7 @@ class WarmStart:
 
     def __init__(
         self,
-        model: PriorALS,
+        model: Any,
         adapter: Adapter | None = None,
         *,
         side: Literal["users", "items"] = "users",
@@ -183,8 +190,8 @@ class WarmStart:
         seeds = rng.integers(2**31, size=2)
         models = models_of(
             wanted,
-            self._seeded(self.model, seeds[0]),
-            self._seeded(self.source_model or self.model, seeds[1]),
+            self._request.target.seeded(int(seeds[0]), self.num_threads),
+            self._origin_model(int(seeds[1])),
             source,
             tune_source=self.source_model is None,
             features=features,
@@ -193,8 +200,9 @@ class WarmStart:
         origin = models.sources[0]()
         anchors = self._anchors(origin, target)
         self._request.check_anchors(len(anchors))
-        if self.refine:
-            return self._fit_refined(models.targets[0], origin, target, anchors, rng)
+        home_model = models.targets[0]
+        if self.refine and isinstance(home_model, PriorALSTarget):
+            return self._fit_refined(home_model, origin, target, anchors, rng)
         found = self._find(models, origin, target, anchors, rng)
         decision = decided(found, self.adapter) if self.gate and found else None
         home = self._find_home(models, target, anchors, rng) if found is None else None
@@ -269,7 +277,6 @@ class WarmStart:
         self._sides()
         arrays, values = self._fitted.to_parts()
         values |= {
-            "side": self.side,
             "gate": checked_gate(self.gate),
             "refine": int(self.refine),
             "adapter": adapter_to_json(self.adapter_),
@@ -298,7 +305,7 @@ class WarmStart:
             adapter, strength = adapter_from(values["adapter"]), fitted.belief.strength
             refine = int(values.get("refine", 0))
             warm = cls(
-                fitted.model.clone(),
+                fitted.target.model,
                 adapter,
                 side=values["side"],
                 strength=strength.temper[0] if refine else strength,
@@ -334,16 +341,17 @@ class WarmStart:
     def _request(self) -> Request:
         return Request(self.model, self.adapter, self.side, self.strength, self.gate, self.refine)
 
-    def _seeded(self, model: Any, seed: int) -> Any:
-        """An unfitted model with the same settings, and a seed where it had none; other models as
-        they are.
-        """
-        if not isinstance(model, PriorALS):
+    def _origin_model(self, seed: int) -> Any:
+        """What embeds the source, with a seed where it had none."""
+        model = self.source_model
+        if model is None:
+            target = self._request.target
+            als = isinstance(target, PriorALSTarget)
+            model = target.model if als else PriorALS(target.width)
+        try:
+            return target_of(model, self.side).seeded(seed, self.num_threads)
+        except TypeError:  # anything that embeds
             return model
-        settings = model.get_params()
-        if settings["rng"] is None:
-            settings["rng"] = int(seed)
-        return type(model)(**{**settings, "num_threads": self.num_threads or model.num_threads})
 
     def _anchors(self, origin: Space, target: Interactions) -> Anchors:
         needed = getattr(self._request.wanted, "needs_anchors", True)
@@ -400,7 +408,7 @@ class WarmStart:
 
     def _fit_refined(
         self,
-        model: PriorALS,
+        home: PriorALSTarget,
         origin: Space,
         target: Interactions,
         anchors: Anchors,
@@ -412,6 +420,7 @@ class WarmStart:
         adapter, log = self._request.wanted, target.user_items
         known = known_rows(origin, anchors)
         fixed = self._request.fixed
+        model = home.model
         choice = choose_refinement(
             model,
             log,
@@ -426,14 +435,16 @@ class WarmStart:
         refined = fit_recipe(model, log, known, adapter, recipe, show_progress=self.show_progress)
         told = recipe.told(known, len(target.users))
         fitted = refined.model(log, told)
+        home = replace(home, model=fitted.clone())
+        trained = home.trained(fitted.fold_in(log), fitted.item_factors, log)
         self.adapter_ = refined.adapter
         if not recipe.source:
-            self.adapter_ = fit_adapter(adapter, origin, target_space(fitted, target), anchors)
+            self.adapter_ = fit_adapter(adapter, origin, target_space(trained, target), anchors)
         strength = replace(refined.strength, temper=(choice.refined.temper,))
         others = Fallback((0,), (null_arm(recipe, refined),))
         plan = Plan(0, strength, (recipe.source,), others, others)
         nulls = refined_nulls(refined, told)
-        self._serve(fitted, plan, origin, target, anchors, refined.mean, nulls)
+        self._serve(home, trained, plan, origin, target, anchors, refined.mean, nulls)
         self.report_ = self._report(origin, anchors, choice=choice)
         return self
 
@@ -448,15 +459,16 @@ class WarmStart:
     ) -> None:
         """Fit target model and adapter on everything, and keep what serves."""
         model = models.targets[plan.target]
-        model.fit(target.user_items, show_progress=self.show_progress)
-        space = target_space(model, target)
+        trained = model.fit(target.user_items, show_progress=self.show_progress)
+        space = target_space(trained, target)
         self.adapter_ = fit_adapter(adapter, origin, space, anchors)
         nulls = null_priors(space, anchors.target)
-        self._serve(model, plan, origin, target, anchors, space.moments[0], nulls)
+        self._serve(model, trained, plan, origin, target, anchors, space.moments[0], nulls)
 
     def _serve(
         self,
-        model: PriorALS,
+        model: Target,
+        trained: Trained,
         plan: Plan,
         origin: Space,
         target: Interactions,
@@ -464,12 +476,17 @@ class WarmStart:
         mean: Doubles,
         nulls: Prior,
     ) -> None:
-        """Keep a model and an adapter that are fitted: `mean` (d,) is that of all target rows."""
+        """Keep a model and an adapter that are fitted, and solve the rows of the mapped side, each
+        under its own prior or arm: `mean` (f,) is that of all target rows.
+        """
+        matrix = target.user_items
         ids = target.users.union(origin.ids.take(origin.crossed(anchors)))
         belief = plan.belief(self.adapter_, ids, origin, mean, nulls)
-        extras = extras_of(belief, origin, ids, target.user_items, anchors)
-        self._condition(model, belief, target.user_items)
-        self._keep(Fitted(model, belief, (ids, target.items), target.user_items, extras))
+        extras = extras_of(belief, origin, ids, matrix, anchors)
+        everybody = np.arange(matrix.shape[0])
+        rows = solve_believed(belief, everybody, matrix, trained.loss, num_threads=self.num_threads)
+        trained = model.trained(rows, trained.columns, matrix)
+        self._keep(Fitted(model, trained, belief, (ids, target.items), matrix, extras))
 
     def _report(
         self,
@@ -488,7 +505,8 @@ class WarmStart:
             adapter=self.adapter_,
             source=(len(origin.ids) - origin.appended, seen.rows.shape[1]),
             given=None if seen.given is None else seen.given.shape[1],
-            target=fitted.model.user_factors.shape,
+            target=fitted.trained.rows.shape,
+            model=str(fitted.target),
             anchors=int(origin.met[anchors.source].sum()),
             moved=int(origin.met[moved].sum()),
             strength=self.strength_,
@@ -507,10 +525,8 @@ class WarmStart:
     def _keep(self, fitted: Fitted) -> None:
         self._fitted = fitted
         self.strength_ = fitted.belief.strength
-        self.served_ = Served.of(
-            fitted.model, fitted.belief, fitted.ids, fitted.trained, fitted.extras
-        )
-        self.model_ = fitted.model if self.side == "users" else fitted.model.swapped()
+        self.served_ = fitted.served
+        self.model_ = fitted.model
 
     def _trust(self) -> NDArray[np.float64]:
         """How far rows with interactions that follow the source are trusted to it."""
@@ -519,18 +535,3 @@ class WarmStart:
         everybody = np.arange(len(counts))
         rows = everybody[(counts > 0) & mapped.belief.follows(everybody, counts)]
         return self.served_.trust(rows, mapped.seen[rows], self.num_threads)
-
-    def _condition(self, model: PriorALS, belief: Belief, user_items: sp.csr_matrix) -> None:
-        """Solve the rows of the mapped side, each under its own prior or arm."""
-        everybody = np.arange(user_items.shape[0])
-        columns = model.item_factors
-        rows = solve_believed(
-            belief,
-            everybody,
-            user_items,
-            columns,
-            alpha=model.alpha,
-            num_threads=model.num_threads,
-        )
-        prior = belief.pulled(everybody, np.diff(user_items.indptr))
-        model.restore(rows, columns, prior, belief.strength.regularization)

@@ -26,7 +26,7 @@ LAYERS = {
     "values": "errors threads vocabulary frames interactions factors features prior",
     "data": "datasets",
     "factor models": "kernels basis equations covariance rows rowmap evidence als popularity "
-    "ranking",
+    "ranking row_loss targets",
     "adapters": "adapters",
     "transfer": "anchors metrics statistics heldout strength decision gate transfer trials search "
     "tuning refine refine_trials refine_choice refine_serving",

@@ -46,12 +46,19 @@ class Layout:
         """The rows (n, w) whose products with `columns` are scores."""
         return _beside(rows, np.ones(len(rows))) if self.offset else rows
 
-    def columns(self, columns: Floats) -> Floats:
-        """The columns (m, w) whose products with `rows` are scores."""
+    def columns(self, columns: Floats, numbers: NDArray[Any] | None = None) -> Floats:
+        """The columns (m, w) whose products with `rows` are scores, or some of them (-1: one that
+        the model does not know) by `numbers` (m,).
+        """
         if not self.offset:
             return self.met(columns)
         bias = columns[:, -1] if self.column_bias else np.zeros(len(columns))
-        return _beside(self.met(columns), bias if self.shift is None else bias + self.shift)
+        if self.shift is not None:
+            shift = self.shift
+            if numbers is not None:
+                shift = np.where(numbers < 0, np.float32(0), shift[numbers])
+            bias = bias + shift
+        return _beside(self.met(columns), bias)
 
     def met(self, columns: Floats) -> Floats:
         """The part (m, f) of columns that a row is multiplied with."""
@@ -89,9 +96,15 @@ class Target(Protocol):
     Matrices (n, m) have the mapped side as their rows. The caller's object is never changed.
     """
 
-    side: Side
-    model: Any
-    """An unfitted object of the class of `told`, with these settings."""
+    @property
+    def side(self) -> Side:
+        """Which side is mapped."""
+        ...
+
+    @property
+    def model(self) -> Any:
+        """An unfitted object of the class of `told`, with these settings."""
+        ...
 
     @property
     def regularization(self) -> float:

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from implicit.cpu.bpr import BayesianPersonalizedRanking
 
 from .base import Side
-from .stochastic import Embeddings, StochasticTarget
+from .stochastic import Embeddings, StochasticTarget, column_of
 
 __all__ = ["BPRTarget"]
 
@@ -66,5 +66,5 @@ class BPRTarget(StochasticTarget):
     def _assembled(self, learned: Embeddings) -> BayesianPersonalizedRanking:
         model, ones = self.model, np.ones((len(learned.users), 1), np.float32)
         model.user_factors = np.hstack([learned.users, ones])
-        model.item_factors = np.hstack([learned.items, learned.item_biases[:, None]])
+        model.item_factors = np.hstack([learned.items, column_of(learned.item_biases)])
         return model

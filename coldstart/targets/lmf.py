@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from implicit.cpu.lmf import LogisticMatrixFactorization
 
 from .base import Side
-from .stochastic import Embeddings, StochasticTarget
+from .stochastic import Embeddings, StochasticTarget, column_of
 
 __all__ = ["LMFTarget"]
 
@@ -72,11 +72,8 @@ class LMFTarget(StochasticTarget):
 
     def _assembled(self, learned: Embeddings) -> LogisticMatrixFactorization:
         model = self.model
-        (users, user_biases), (items, item_biases) = (
-            (learned.users, learned.user_biases),
-            (learned.items, learned.item_biases),
-        )
-        ones = (np.ones((len(side), 1), np.float32) for side in (users, items))
-        model.user_factors = np.hstack([users, next(ones), user_biases[:, None]])
-        model.item_factors = np.hstack([items, item_biases[:, None], next(ones)])
+        users, items = learned.users, learned.items
+        ones = [np.ones((len(side), 1), np.float32) for side in (users, items)]
+        model.user_factors = np.hstack([users, ones[0], column_of(learned.user_biases)])
+        model.item_factors = np.hstack([items, column_of(learned.item_biases), ones[1]])
         return model

@@ -14,7 +14,7 @@ from coldstart.row_loss import SquaredLoss
 
 from .base import Floats, Side, Trained
 
-__all__ = ["PriorALSTarget"]
+__all__ = ["PriorALSTarget", "scaled"]
 
 VARIANTS: tuple[dict[str, float], ...] = ({"factors": 2}, {"alpha": 0.25}, {"regularization": 4})
 
@@ -46,7 +46,7 @@ class PriorALSTarget:
 
     def variants(self) -> Sequence[PriorALSTarget]:
         """Twice as wide, less confident, or held more firmly."""
-        return [replace(self, model=_scaled(self.model, settings)) for settings in VARIANTS]
+        return [replace(self, model=scaled(self.model, settings)) for settings in VARIANTS]
 
     def seeded(self, seed: int, num_threads: int) -> PriorALSTarget:
         """The same with a seed where it had none, and so many threads where that is not 0."""
@@ -84,7 +84,7 @@ class PriorALSTarget:
         return cls(PriorALS(**values["settings"]), side, values["upgraded"])
 
 
-def _scaled(model: PriorALS, factors: dict[str, float]) -> PriorALS:
+def scaled(model: PriorALS, factors: dict[str, float]) -> PriorALS:
     """The same model with some settings multiplied."""
     settings = model.get_params()
     for name, factor in factors.items():

@@ -21,7 +21,7 @@ from coldstart.row_loss import Contrast, LogisticLoss
 
 from .base import Floats, Layout, Side, Trained
 
-__all__ = ["Embeddings", "StochasticTarget"]
+__all__ = ["Embeddings", "StochasticTarget", "column_of"]
 
 SAMPLED = 256  # columns that stand for all in a contrast
 RARE = 0.5  # interactions of a column without any, where a logarithm is taken
@@ -231,7 +231,7 @@ class _Half:
 
     def contrast(self, by_popularity: bool, **weights: float) -> Contrast:
         """Columns drawn by popularity or evenly, in steps of equal probability."""
-        popularity = np.bincount(self.matrix.indices, minlength=self.matrix.shape[1])
+        popularity = np.bincount(self.matrix.indices, minlength=self.matrix.shape[1]).astype(float)
         if not by_popularity or not popularity.any():
             popularity = np.ones(len(popularity))
         ends = np.cumsum(popularity) / popularity.sum()
@@ -264,6 +264,13 @@ def _with_bias(factors: Floats, biases: Floats | None) -> Floats:
 def _parted(array: Floats, bias: bool) -> tuple[Floats, Floats | None]:
     """Factors, and biases where the last entries are some."""
     return (array[:, :-1], array[:, -1]) if bias else (array, None)
+
+
+def column_of(biases: Floats | None) -> Floats:
+    """Biases as a column (n, 1) of factors."""
+    if biases is None:
+        raise ValueError("the model has no biases")
+    return biases[:, None]
 
 
 def _longer(indptr: NDArray[Any], n: int) -> NDArray[Any]:
