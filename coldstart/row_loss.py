@@ -29,7 +29,7 @@ Doubles = NDArray[np.float64]
 
 STEPS = 30  # of Newton's method, which takes three to eight
 HALVES = 12  # of a step that leads uphill
-NEAR = 1e-5  # a step that moves nothing by more, as a share of 1 + the largest entry, is the last
+NEAR = 1e-3  # a step that moves nothing by more, as a share of 1 + the largest entry, is the last
 TINY = 1e-300  # in place of a sum of nothing
 SLACK = 1e-12  # by which a value may rise, as rounding has it
 ROWS_AT_ONCE = 64
@@ -398,23 +398,19 @@ class _Pull:
 
 def _newton(terms: Terms, start: Doubles) -> Values:
     """Where convex functions of rows (b, f) are least, and value and curvature there."""
-    x, scale = start, np.ones(len(start))
+    x, scale = start, np.ones((len(start), 1))
     value, slope, curve = terms(x)
-    step = _step(curve, slope)
     for _ in range(STEPS + HALVES):
-        trial = x - scale[:, None] * step
-        there = terms(trial)
+        step = scale * _step(curve, slope)
+        if (np.abs(step).max(axis=1) <= NEAR * (1 + np.abs(x).max(axis=1))).all():
+            return x - step, value, curve  # what is left is as small as the square of the step
+        there = terms(x - step)
         better = there[0] <= value + SLACK * np.abs(value)
-        x = np.where(better[:, None], trial, x)
-        moved = np.abs(scale[:, None] * step).max(axis=1)
-        value, slope, curve = (
-            np.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-            for new, old in zip(there, (value, slope, curve), strict=True)
-        )
-        if (moved <= NEAR * (1 + np.abs(x).max(axis=1))).all():
-            break
-        scale = np.where(better, 1.0, scale / 2)
-        step = _step(curve, slope)
+        x = np.where(better[:, None], x - step, x)
+        scale = np.where(better[:, None], 1.0, scale / 2)
+        value = np.where(better, there[0], value)
+        slope = np.where(better[:, None], there[1], slope)
+        curve = np.where(better[:, None, None], there[2], curve)
     return x, value, curve
 
 
