@@ -8,7 +8,7 @@ or of pairs for models trained by stochastic gradients.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Protocol
 
@@ -29,7 +29,7 @@ Doubles = NDArray[np.float64]
 
 STEPS = 30  # of Newton's method, which takes three to eight
 HALVES = 12  # of a step that leads uphill
-NEAR = 1e-3  # a step that moves nothing by more, as a share of 1 + the largest entry, is the last
+NEAR = 1e-4  # a step that moves nothing by more, as a share of 1 + the largest entry, is the last
 TINY = 1e-300  # in place of a sum of nothing
 SLACK = 1e-12  # by which a value may rise, as rounding has it
 ROWS_AT_ONCE = 64
@@ -68,6 +68,18 @@ class RowLoss(Protocol):
         """Log evidence (q,) of the interactions under what pulls the rows."""
         ...
 
+    def stiffness(
+        self, rows: Floats, matrix: sp.csr_matrix, *, prior: Prior | None, regularization: float
+    ) -> Doubles:
+        """Second derivatives (q, f) of what is minimised, along each entry of `rows` (q, f)."""
+        ...
+
+    def afresh(self, known: int) -> RowLoss:
+        """The loss of further interactions of rows whose other pairs with the first `known` columns
+        were counted before.
+        """
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class SquaredLoss:
@@ -77,15 +89,18 @@ class SquaredLoss:
     ----------
     columns : array (m, d)
     alpha : float
+    counted : (int, int or None)
+        Begin and end of the columns that count as zeros where they have no interaction.
     """
 
     columns: Floats
     alpha: float
+    counted: tuple[int, int | None] = (0, None)
 
     @cached_property
     def gram(self) -> Doubles:
-        """``Y'Y`` (d, d)."""
-        return gram_matrix(self.columns)
+        """``Y'Y`` (d, d) of the columns that are counted."""
+        return gram_matrix(self.columns[slice(*self.counted)])
 
     def solve(self, matrix: sp.csr_matrix, **pull: Any) -> Floats:
         """Rows (q, d) by the one equation of ALS."""
@@ -94,6 +109,19 @@ class SquaredLoss:
     def foretold(self, matrix: sp.csr_matrix, **pull: Any) -> Doubles:
         """As `evidence.foretold`."""
         return foretold(matrix, self.columns, alpha=self.alpha, gram=self.gram, **pull)
+
+    def stiffness(
+        self, rows: Floats, matrix: sp.csr_matrix, *, prior: Prior | None, regularization: float
+    ) -> Doubles:
+        """The diagonals (q, d) of the matrices of the row equation."""
+        pull = _Pull.of(prior, len(rows), rows.shape[1], regularization)
+        excess = abs(matrix * np.float32(self.alpha))
+        excess.data -= 1
+        return np.asarray(excess @ self.columns**2 + self.gram.diagonal() + pull.diagonals())
+
+    def afresh(self, known: int) -> SquaredLoss:
+        """Without the zeros of the first `known` columns."""
+        return replace(self, counted=(known, self.counted[1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +224,23 @@ class LogisticLoss:
 
         _in_blocks(matrix, work, num_threads)
         return out
+
+    def stiffness(
+        self, rows: Floats, matrix: sp.csr_matrix, *, prior: Prior | None, regularization: float
+    ) -> Doubles:
+        """The diagonals (q, f) of the second derivatives at `rows` (q, f)."""
+        out = _Pull.of(prior, len(rows), rows.shape[1], regularization).diagonals()
+
+        def work(some: NDArray[np.int64]) -> None:
+            _, _, curve = self._terms(matrix[some])(rows[some].astype(np.float64))
+            out[some] += np.einsum("bff->bf", curve)
+
+        _in_blocks(matrix, work, 0)
+        return out
+
+    def afresh(self, known: int) -> LogisticLoss:
+        """The same: its contrasts come with interactions."""
+        return self
 
     def _solved(self, matrix: sp.csr_matrix, pull: _Pull, rows: NDArray[np.int64]) -> Values:
         """Rows (b, f), what is minimised there (b,) and its second derivatives (b, f, f)."""
@@ -387,6 +432,12 @@ class _Pull:
         some = self._taken(rows)
         pull = np.einsum("bij,bj->bi", some.matrices(), some.mean.astype(np.float64))
         return np.asarray(np.linalg.solve(self.matrices(rows), pull[:, :, None])[:, :, 0])
+
+    def diagonals(self) -> Doubles:
+        """Those (n, f) of the precisions, the ridge among them."""
+        row, spread, shared = self.prior.parts()
+        along = row[:, None] * (spread + (shared.diagonal() if shared.size else 0))
+        return np.broadcast_to(along + self.ridge, (self.n, self.prior.width)).astype(np.float64)
 
     def still(self) -> Floats:
         """Rows (n, f) without interactions: the mean in every dimension the prior knows of."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,7 +15,7 @@ from coldstart.prior import Prior
 from coldstart.row_loss import RowLoss
 from coldstart.rowmap import blended, spread_of
 from coldstart.strength import WHOSE, Counts, Fallback, NullArm, Strength
-from coldstart.targets import Layout, Trained
+from coldstart.targets import Layout
 from coldstart.vocabulary import Vocabulary
 
 __all__ = ["Belief", "Extras", "Served", "Side", "solve_believed", "trust_of"]
@@ -49,6 +49,8 @@ class Belief:
     soft : SoftGate, optional
         How far to trust the source for each row that follows it, by how well it foretold the row's
         interactions; the rest of the row is what `unknown` makes of it. Wholly, by default.
+    learned : Learned, optional
+        Rows that are believed to be what they were, whatever was said of them before that.
     """
 
     prior: Prior
@@ -59,6 +61,7 @@ class Belief:
     fallback: Fallback
     unknown: Fallback
     soft: SoftGate | None = None
+    learned: Learned | None = None
 
     @classmethod
     def of_mean(cls, factors: Floats, regularization: float) -> Belief:
@@ -85,16 +88,35 @@ class Belief:
     def follows(self, rows: Rows, counts: Counts) -> NDArray[np.bool_]:
         """Which rows (-1: unknown ids) with `counts` interactions follow the source."""
         opened = np.asarray(self.open)[self.strength.bucket(counts)]
-        follows: NDArray[np.bool_] = self.mapped[rows] & opened
+        follows: NDArray[np.bool_] = self.mapped[rows] & opened & ~self.knows(rows)
         return follows
+
+    def knows(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which rows (-1: unknown ids) were learned before."""
+        if self.learned is None:
+            return np.zeros(len(rows), bool)
+        return self.learned.place[rows] >= 0
+
+    def grown(self, n: int) -> Belief:
+        """The same of `n` rows, the last ones being unknown ids."""
+        more = n + 1 - len(self.mapped)
+        if more <= 0:
+            return self
+        place = np.append(np.arange(len(self.mapped)), np.full(more, len(self.mapped) - 1))
+        learned = self.learned
+        if learned is not None:
+            learned = replace(learned, place=learned.place[place])
+        return replace(
+            self, prior=self.prior.take(place), mapped=self.mapped[place], learned=learned
+        )
 
     def arms(self, rows: Rows, counts: Counts) -> NDArray[np.object_]:
         """The arm without a source (q,) of rows that do not follow it, None for those that do."""
         chosen = np.full(len(rows), None, object)
         follows = self.follows(rows, counts)
         for fallback, who in (
-            (self.fallback, self.mapped[rows] & ~follows),
-            (self.unknown, ~self.mapped[rows]),
+            (self.fallback, self.mapped[rows] & ~follows & ~self.knows(rows)),
+            (self.unknown, ~self.mapped[rows] & ~self.knows(rows)),
         ):
             arms = np.array([*fallback.arms, None], object)[:-1]
             chosen[who] = arms[fallback.bucket(counts[who])]
@@ -109,7 +131,9 @@ class Belief:
         return self.prior.take(rows).centre(centre).temper(temper)
 
     def groups(self, rows: Rows, counts: Counts) -> Iterator[tuple[Rows, Prior | None, float]]:
-        """Positions of rows that are solved alike, their prior and their ridge."""
+        """Positions of rows that are solved alike, their prior and their ridge; not of those that
+        were `learned`.
+        """
         arms = self.arms(rows, counts)
         mine = np.flatnonzero(self.follows(rows, counts))
         if len(mine):
@@ -120,6 +144,36 @@ class Belief:
             if arm.kind != "plain":  # behind a list of what is popular stands a mean as well
                 mean = self.nulls.take([arm.row]).temper(arm.temper)
             yield np.flatnonzero(arms == arm), mean, arm.regularization
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """Rows with a posterior: what they were, and how much that is worth.
+
+    Parameters
+    ----------
+    place : array (n + 1,)
+        For each row of a belief its number in the `prior`, or -1.
+    prior : Prior of some rows
+        A scale for each row times one diagonal.
+    columns : int
+        How many columns there were: pairs with them were counted.
+    """
+
+    place: NDArray[np.int64]
+    prior: Prior
+    columns: int
+
+    @classmethod
+    def of(cls, rows: Floats, stiffness: Doubles, who: Rows, n: int, columns: int) -> Learned:
+        """Of the rows numbered `who` among `n`: their values (k, f) and second derivatives (k, f),
+        of which the scale of each row and a mean diagonal are kept.
+        """
+        diagonal = stiffness.mean(axis=0) if len(stiffness) else np.ones(rows.shape[1])
+        scale = (stiffness / diagonal).mean(axis=1)
+        place = np.full(n + 1, -1)
+        place[who] = np.arange(len(who))
+        return cls(place, Prior(rows, scale, shared=np.diag(diagonal)), columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +193,18 @@ class Extras:
     columns: Floats
     popularity: Floats
 
+    def grown(self, n: int, counts: Counts) -> Extras:
+        """The same of `n` mapped rows and of columns with so many interactions (m,)."""
+        m, popularity = len(counts), self.popularity
+        if len(popularity):
+            anchors = _longer(popularity[1][:, None], m)[:, 0]
+            popularity = np.stack([counts.astype(np.float32), anchors])
+        else:
+            popularity = np.zeros((0, m), np.float32)
+        last = self.rows[-1:]
+        rows = np.vstack([self.rows[:-1], np.repeat(last, n + 2 - len(self.rows), axis=0)])
+        return Extras(rows, _longer(self.columns, m), popularity)
+
 
 @dataclass(frozen=True, eq=False)
 class Side:
@@ -150,6 +216,8 @@ class Side:
     factors : array (n, f)
     seen : csr_matrix (n, m)
         Stored interactions with the other side.
+    evidence : csr_matrix (n, m)
+        Those of them that do not speak through the belief already.
     loss : RowLoss
         Of its rows.
     belief : Belief
@@ -158,6 +226,7 @@ class Side:
     ids: Vocabulary
     factors: Floats
     seen: sp.csr_matrix
+    evidence: sp.csr_matrix
     loss: RowLoss
     belief: Belief
 
@@ -170,7 +239,7 @@ class Side:
         out = np.where((rows >= 0)[:, None], self.factors[rows], np.float32(0))
         fresh = np.flatnonzero((np.diff(history.indptr) > 0) | (rows < 0))
         if fresh.size:
-            merged = self.merged(rows[fresh], history[fresh])
+            merged = _merged(self.evidence, rows[fresh], history[fresh])
             out[fresh] = solve_believed(
                 self.belief, rows[fresh], merged, self.loss, num_threads=num_threads
             )
@@ -180,11 +249,20 @@ class Side:
         """Stored interactions (q, m) of some rows with `history` added; of equal pairs the larger
         value counts.
         """
-        stored = self.seen[np.maximum(rows, 0)]
-        if (rows < 0).any():
-            stored = sp.csr_matrix(sp.diags((rows >= 0).astype(np.float32)) @ stored)
-            stored.eliminate_zeros()
-        return sp.csr_matrix(stored.maximum(history)) if history.nnz else stored
+        return _merged(self.seen, rows, history)
+
+
+def _merged(stored: sp.csr_matrix, rows: Rows, history: sp.csr_matrix) -> sp.csr_matrix:
+    found = stored[np.maximum(rows, 0)]
+    if (rows < 0).any():
+        found = sp.csr_matrix(sp.diags((rows >= 0).astype(np.float32)) @ found)
+        found.eliminate_zeros()
+    return sp.csr_matrix(found.maximum(history)) if history.nnz else found
+
+
+def _longer(rows: Floats, n: int) -> Floats:
+    """`n` rows, the last ones zeros."""
+    return np.vstack([rows, np.zeros((n - len(rows), rows.shape[1]), rows.dtype)])
 
 
 def solve_believed(
@@ -237,6 +315,13 @@ def _solved(
         out[where] = loss.solve(
             matrix[where], prior=prior, regularization=ridge, num_threads=num_threads
         )
+    known = np.flatnonzero(belief.knows(rows))
+    if belief.learned is not None and len(known):
+        prior = belief.learned.prior.take(belief.learned.place[rows[known]])
+        again = loss.afresh(belief.learned.columns)
+        out[known] = again.solve(
+            matrix[known], prior=prior, regularization=0.0, num_threads=num_threads
+        )
     return out
 
 
@@ -268,32 +353,6 @@ class Served:
     other: Side
     layout: Layout
     extras: Extras
-
-    @classmethod
-    def of(
-        cls,
-        trained: Trained,
-        regularization: float,
-        belief: Belief,
-        ids: tuple[Vocabulary, Vocabulary],
-        matrix: sp.csr_matrix,
-        extras: Extras,
-    ) -> Served:
-        """Lay out the sides of a model whose rows are the mapped side and have interactions
-        `matrix`; `regularization` is the ridge of the other side.
-
-        `ids` are those of the mapped and of the other side; the mapped ones begin with the rows of
-        the model, and those that only the source knows follow. Their embedding is their prior mean.
-        """
-        n_rows, n_all = len(trained.rows), len(ids[0])
-        new = np.arange(n_rows, n_all)
-        indptr = np.append(matrix.indptr, np.full(len(new), matrix.nnz))
-        seen = sp.csr_matrix((matrix.data, matrix.indices, indptr), shape=(n_all, matrix.shape[1]))
-        added = solve_believed(belief, new, seen[new], trained.loss)
-        mapped = Side(ids[0], np.vstack([trained.rows, added]), seen, trained.loss, belief)
-        plain = Belief.of_mean(trained.columns, regularization)
-        other = Side(ids[1], trained.columns, seen.T.tocsr(), trained.back, plain)
-        return cls(mapped, other, trained.layout, extras)
 
     @cached_property
     def _spreads(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

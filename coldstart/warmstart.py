@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from os import PathLike
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
@@ -18,15 +19,17 @@ from coldstart.artefact import read_artefact, write_artefact
 from coldstart.factors import Factors
 from coldstart.features import Features
 from coldstart.gate import Decision
+from coldstart.growth import updated
 from coldstart.interactions import Interactions
 from coldstart.plan import Plan, decided, extras_of
 from coldstart.prior import Prior
 from coldstart.refine_choice import RefineChoice, choose_refinement, fit_recipe
 from coldstart.refine_serving import known_rows, null_arm
 from coldstart.refine_serving import null_priors as refined_nulls
+from coldstart.refit import refitted, restarted
 from coldstart.request import Request, checked_gate
-from coldstart.saved import Fitted, adapter_from, adapter_to_json, damage_told
-from coldstart.serving import Side, solve_believed
+from coldstart.saved import Fitted, adapter_from, adapter_to_json, damage_told, widened
+from coldstart.serving import Served, Side, solve_believed
 from coldstart.strength import Fallback, Strength
 from coldstart.targets import Target, Trained, target_of
 from coldstart.targets.prior_als import PriorALSTarget
@@ -38,6 +41,8 @@ from coldstart.vocabulary import Vocabulary
 __all__ = ["WarmStart"]
 
 Floats = NDArray[np.float32]
+
+_LEARNING = Lock()  # held while any warm start takes in interactions
 Doubles = NDArray[np.float64]
 
 
@@ -242,8 +247,7 @@ LogisticMatrixFactorization, or LightFM
         ids : object array (len, n), scores : float32 array (len, n)
             Best first; lists with fewer than `n` items end in None and -inf.
         """
-        query, _ = self._sides()
-        return self._answer(query, users, n, history, missing)
+        return self._answer("users", users, n, history, missing)
 
     def audience(
         self,
@@ -256,17 +260,69 @@ LogisticMatrixFactorization, or LightFM
         """Best `n` users for each item: as `recommend`, with items in and users out; `history`
         lists users.
         """
-        _, query = self._sides()
-        return self._answer(query, items, n, history, missing)
+        return self._answer("items", items, n, history, missing)
+
+    def update(self, interactions: Interactions) -> WarmStart:
+        """Fold in what arrived, without training: the other side stands still.
+
+        New ids are added: a user or item that only the source knew leaves its prior with its first
+        interaction, one that nobody knew begins at the mean prior. New ids of the other side are
+        solved against the rows as they were fitted. So the result depends on all that arrived since
+        the fit, not on the batches that it came in; of equal pairs the larger value counts.
+        `recommend` may go on meanwhile in other threads, with the old rows or with the new ones.
+
+        Parameters
+        ----------
+        interactions : Interactions
+            With users and items as in `fit`, whichever side is mapped.
+
+        Returns
+        -------
+        WarmStart
+            Itself.
+
+        Raises
+        ------
+        DataError
+            When ids are numbers in one place and strings in another.
+        """
+        return self._learn(updated, interactions)
+
+    def refit(
+        self,
+        new: Interactions | None = None,
+        *,
+        all_interactions: Interactions | None = None,
+    ) -> WarmStart:
+        """Learn both sides again: from what is `new` alone, or from `all_interactions`.
+
+        With `new`, what is known of a row so far is a prior around its present value, as firm as
+        the second derivatives of its loss. So nothing is counted twice or forgotten at once, and
+        what is old washes out with data: pass interactions once. `all_interactions` restarts from
+        the prior that the source gave, and forgets whatever is not among them. Neither reads the
+        source, or chooses anything again: `fit` does.
+
+        Raises
+        ------
+        ValueError
+            Unless one of the two is given.
+        DataError
+            When ids are numbers in one place and strings in another.
+        """
+        if (new is None) == (all_interactions is None):
+            raise ValueError("pass either new or all_interactions")
+        if new is not None:
+            return self._learn(refitted, new)
+        return self._learn(restarted, all_interactions)
 
     def ids(self, side: Literal["users", "items"]) -> Vocabulary:
         """The ids that can be asked for: those of the target, and on the mapped side those of the
         source too.
         """
-        users, items = self._sides()
+        served = self._ready()
         if side not in ("users", "items"):
             raise ValueError(f'side must be "users" or "items", got {side!r}')
-        return users.ids if side == "users" else items.ids
+        return self._asked(served, side).ids
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model into a folder: arrays, ids and a manifest, without pickle.
@@ -274,7 +330,7 @@ LogisticMatrixFactorization, or LightFM
         The manifest is replaced last: a save that is killed leaves an older model in that folder
         whole.
         """
-        self._sides()
+        self._ready()
         arrays, values = self._fitted.to_parts()
         values |= {
             "gate": checked_gate(self.gate),
@@ -318,24 +374,32 @@ LogisticMatrixFactorization, or LightFM
         return warm
 
     def _answer(
-        self, query: Side, ids: Any, n: int, history: Any, missing: Missing
+        self, side: Any, ids: Any, n: int, history: Any, missing: Missing
     ) -> tuple[NDArray[Any], Floats]:
-        return answer(
-            self.served_,
-            query,
-            ids,
-            n=n,
-            history=history,
-            missing=missing,
-            num_threads=self.num_threads,
-        )
+        served = self._ready()  # read once: an update puts another in its place
+        query = self._asked(served, side)
+        settings: dict[str, Any] = {"n": n, "history": history, "missing": missing}
+        return answer(served, query, ids, num_threads=self.num_threads, **settings)
 
-    def _sides(self) -> tuple[Side, Side]:
-        """Users and items."""
+    def _asked(self, served: Served, side: str) -> Side:
+        """Users or items."""
+        return served.mapped if side == self.side else served.other
+
+    def _ready(self) -> Served:
+        """Both sides as they are now."""
         if not hasattr(self, "served_"):
             raise ValueError("this WarmStart is not fitted: call fit(source, target) first")
-        mapped, other = self.served_.mapped, self.served_.other
-        return (mapped, other) if self.side == "users" else (other, mapped)
+        return self.served_
+
+    def _learn(self, how: Any, news: Any) -> WarmStart:
+        """Take in new interactions, one caller at a time."""
+        self._ready()
+        if not isinstance(news, Interactions):
+            raise TypeError(f"interactions must be Interactions, got {type(news).__name__}")
+        with _LEARNING:
+            news = news if self.side == "users" else news.T
+            self._keep(how(self._fitted, news, self.num_threads))
+        return self
 
     @property
     def _request(self) -> Request:
@@ -483,8 +547,8 @@ LogisticMatrixFactorization, or LightFM
         ids = target.users.union(origin.ids.take(origin.crossed(anchors)))
         belief = plan.belief(self.adapter_, ids, origin, mean, nulls)
         extras = extras_of(belief, origin, ids, matrix, anchors)
-        everybody = np.arange(matrix.shape[0])
-        rows = solve_believed(belief, everybody, matrix, trained.loss, num_threads=self.num_threads)
+        everybody, known = np.arange(len(ids)), widened(matrix, (len(ids), matrix.shape[1]))
+        rows = solve_believed(belief, everybody, known, trained.loss, num_threads=self.num_threads)
         trained = model.trained(rows, trained.columns, matrix)
         self._keep(Fitted(model, trained, belief, (ids, target.items), matrix, extras))
 
@@ -505,7 +569,7 @@ LogisticMatrixFactorization, or LightFM
             adapter=self.adapter_,
             source=(len(origin.ids) - origin.appended, seen.rows.shape[1]),
             given=None if seen.given is None else seen.given.shape[1],
-            target=fitted.trained.rows.shape,
+            target=(fitted.matrix.shape[0], fitted.trained.rows.shape[1]),
             model=str(fitted.target),
             anchors=int(origin.met[anchors.source].sum()),
             moved=int(origin.met[moved].sum()),

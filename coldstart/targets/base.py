@@ -128,8 +128,17 @@ class Target(Protocol):
         """Train on `matrix` (n, m) alone."""
         ...
 
-    def trained(self, rows: Floats, columns: Floats, matrix: sp.csr_matrix) -> Trained:
-        """Put rows and columns together that were learned from `matrix`."""
+    def trained(
+        self,
+        rows: Floats,
+        columns: Floats,
+        matrix: sp.csr_matrix,
+        counts: NDArray[Any] | None = None,
+    ) -> Trained:
+        """Put rows (n, f) and columns (m, g) together that were learned from `matrix`, of the first
+        rows and columns at least; the others came later and are no evidence of what is not liked.
+        `counts` (m,) are the interactions of each column, later ones too.
+        """
         ...
 
     def told(self, trained: Trained, prior: Prior, regularization: float) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from coldstart.als import PriorALS
 from coldstart.prior import Prior
@@ -61,10 +62,17 @@ class PriorALSTarget:
         model = self.model.clone().fit(matrix, show_progress=show_progress)
         return self.trained(model.fold_in(matrix), model.item_factors, matrix)
 
-    def trained(self, rows: Floats, columns: Floats, matrix: sp.csr_matrix) -> Trained:
-        """Put rows and columns together."""
-        alpha = float(self.model.alpha)
-        return Trained(rows, columns, SquaredLoss(columns, alpha), SquaredLoss(rows, alpha))
+    def trained(
+        self,
+        rows: Floats,
+        columns: Floats,
+        matrix: sp.csr_matrix,
+        counts: NDArray[Any] | None = None,
+    ) -> Trained:
+        """Put rows and columns together; those that came later than `matrix` are no zeros."""
+        alpha, (n, m) = float(self.model.alpha), matrix.shape
+        loss, back = SquaredLoss(columns, alpha, (0, m)), SquaredLoss(rows, alpha, (0, n))
+        return Trained(rows, columns, loss, back)
 
     def told(self, trained: Trained, prior: Prior, regularization: float) -> PriorALS:
         """A model that keeps the prior, for folding in and explaining."""

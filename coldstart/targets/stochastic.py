@@ -135,19 +135,19 @@ class StochasticTarget(ABC):
         rows = rows * (np.diff(matrix.indptr) > 0)[:, None]  # others are where they started
         return self.trained(rows, columns, matrix)
 
-    def trained(self, rows: Floats, columns: Floats, matrix: sp.csr_matrix) -> Trained:
-        """Put rows and columns together that were learned from `matrix`."""
+    def trained(
+        self,
+        rows: Floats,
+        columns: Floats,
+        matrix: sp.csr_matrix,
+        counts: NDArray[Any] | None = None,
+    ) -> Trained:
+        """Put rows and columns together; those that came later than `matrix` are no contrasts."""
         users = self.side == "users"
         row_bias, column_bias = (self.user_bias, True) if users else (True, self.user_bias)
-        counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
-        shift = None
-        if self.popularity:
-            shift = (self.popularity * np.log(np.maximum(counts, RARE))).astype(np.float32)
-        layout = Layout(row_bias, column_bias, shift)
-        n = len(rows)
+        layout = Layout(row_bias, column_bias, self._shift(matrix, counts))
         known = sp.csr_matrix(
-            (np.ones(matrix.nnz, np.float32), matrix.indices, _longer(matrix.indptr, n)),
-            shape=(n, matrix.shape[1]),
+            (np.ones(matrix.nnz, np.float32), matrix.indices, matrix.indptr), matrix.shape
         )
         forward = _Half(rows, columns, row_bias, column_bias, known)
         backward = _Half(columns, rows, column_bias, row_bias, known.T.tocsr())
@@ -155,6 +155,14 @@ class StochasticTarget(ABC):
         losses = self._user_loss(of_users), self._item_loss(of_items)
         loss, back = losses if users else losses[::-1]
         return Trained(rows, columns, loss, back, layout)
+
+    def _shift(self, matrix: sp.csr_matrix, counts: NDArray[Any] | None) -> Floats | None:
+        """What popularity adds to the bias of each column, None where that is nothing."""
+        if not self.popularity:
+            return None
+        if counts is None:
+            counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
+        return (self.popularity * np.log(np.maximum(counts, RARE))).astype(np.float32)
 
     def told(self, trained: Trained, prior: Prior, regularization: float) -> Any:
         """A trained model of the library with those rows and columns."""
@@ -250,9 +258,11 @@ class _Half:
         some = _Half(self.columns, self.rows, self.column_bias, self.row_bias, back)
         contrast = some.contrast(by_popularity)
         others = columns @ (contrast.weights @ rows[contrast.columns])
-        counts = np.maximum(np.diff(back.indptr), 1)[:, None]
-        own = (columns * (back @ rows / counts)).sum(axis=1)
-        theirs = np.where(np.diff(back.indptr) > 0, own, others)
+        n, counts = len(self.matrix.indptr) - 1, np.diff(back.indptr)
+        means = back @ rows[:n] / np.maximum(counts, 1)[:, None]
+        theirs = others.copy()
+        known = np.flatnonzero(counts)
+        theirs[known] = (columns[known] * means[known]).sum(axis=1)
         return theirs.astype(np.float32), others.astype(np.float32)
 
 
@@ -271,8 +281,3 @@ def column_of(biases: Floats | None) -> Floats:
     if biases is None:
         raise ValueError("the model has no biases")
     return biases[:, None]
-
-
-def _longer(indptr: NDArray[Any], n: int) -> NDArray[Any]:
-    """For `n` rows, the last ones without interactions."""
-    return np.append(indptr, np.full(n + 1 - len(indptr), indptr[-1]))
