@@ -138,12 +138,15 @@ class Contrast:
         Weight of all of them together for each interaction of a row.
     most : float
         Largest weight of all of them together, for one row.
+    size : int
+        How many columns they stand for.
     """
 
     columns: NDArray[np.int64]
     weights: Doubles
     per_interaction: float = 1.0
     most: float = np.inf
+    size: int = 1
 
     def total(self, counts: NDArray[Any]) -> Doubles:
         """Weight (q,) of all columns together for rows with so many interactions."""
@@ -159,7 +162,7 @@ class LogisticLoss:
 
         points   sum_i w_i log(1 + exp(-s_i)) + c sum_j v_j log(1 + exp(s_j))
         pairs    sum_i w_i sum_j v_j log(1 + exp(s_j - s_i))
-        softmax  sum_i w_i log(1 + m sum_j v_j exp(1 + s_j - s_i))
+        softmax  sum_i w_i log(1 + size sum_j v_j exp(1 + s_j - s_i))
 
     Points are what LMF and LightFM's logistic loss add up, pairs what BPR does. Softmax is an upper
     bound of the logarithm of how many columns come within 1 of the interaction or before it, which
@@ -263,7 +266,7 @@ class LogisticLoss:
         else:  # a row's own are no contrast to each other
             weights[matrix[:, self.contrast.columns].toarray() != 0] = 0
         if self.kind == "softmax":
-            weights *= len(self.columns) * np.e
+            weights *= self.contrast.size * np.e
         y, offsets, squares = self._against
         return partial(_KINDS[self.kind], own, _Against(y, offsets, weights, squares))
 

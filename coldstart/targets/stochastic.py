@@ -237,7 +237,7 @@ class _Half:
         """Biases (m,) of the columns."""
         return self.columns[:, -1] if self.column_bias else np.zeros(len(self.columns), np.float32)
 
-    def contrast(self, by_popularity: bool, **weights: float) -> Contrast:
+    def contrast(self, by_popularity: bool, **weights: Any) -> Contrast:
         """Columns drawn by popularity or evenly, in steps of equal probability."""
         popularity = np.bincount(self.matrix.indices, minlength=self.matrix.shape[1]).astype(float)
         if not by_popularity or not popularity.any():
@@ -245,7 +245,7 @@ class _Half:
         ends = np.cumsum(popularity) / popularity.sum()
         drawn = np.searchsorted(ends, (np.arange(SAMPLED) + 0.5) / SAMPLED)
         columns, times = np.unique(np.minimum(drawn, len(ends) - 1), return_counts=True)
-        return Contrast(columns, times / SAMPLED, **weights)
+        return Contrast(columns, times / SAMPLED, size=len(ends), **weights)
 
     def mean_scores(self, by_popularity: bool) -> tuple[Floats, Floats]:
         """For each column (m,) the mean score of the rows it has, and that of a contrast of rows;
