@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 FORMAT = "coldstart"
-VERSION = 3  # goes up with every change of what `WarmStart.save` writes
+VERSION = 4  # goes up with every change of what `WarmStart.save` writes
 
 _MANIFEST = "manifest.json"
 _UNFINISHED = ".coldstart-unfinished"

@@ -13,8 +13,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from coldstart.fitted import Fitted, trained_of, widened
 from coldstart.interactions import Interactions
-from coldstart.saved import Fitted, trained_of, widened
 from coldstart.serving import Belief, solve_believed
 
 __all__ = ["grown", "placed", "updated"]

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse as sp
 
+from coldstart.fitted import Fitted
 from coldstart.growth import grown, placed
 from coldstart.interactions import Interactions
-from coldstart.saved import Fitted
 from coldstart.serving import Belief, Learned, Side, solve_believed
 from coldstart.targets import Trained
 

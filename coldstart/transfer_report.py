@@ -191,7 +191,7 @@ class TransferReport:
             f"({self.source_width} factors) into a target of {self.target_rows} {self.side} "
             f"({self.target_width} factors), learned from {self.anchors} anchors.",
             *([] if self.features is None else [str(self.features)]),
-            f"Target model: {self.model}.",
+            *([] if self.model == "PriorALS" else [f"Target model: {self.model}."]),
             *self._pulled(),
         ]
         if self.refined is not None:

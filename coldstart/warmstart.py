@@ -18,6 +18,7 @@ from coldstart.answer import Missing, answer
 from coldstart.artefact import read_artefact, write_artefact
 from coldstart.factors import Factors
 from coldstart.features import Features
+from coldstart.fitted import Fitted, widened
 from coldstart.gate import Decision
 from coldstart.growth import updated
 from coldstart.interactions import Interactions
@@ -28,7 +29,7 @@ from coldstart.refine_serving import known_rows, null_arm
 from coldstart.refine_serving import null_priors as refined_nulls
 from coldstart.refit import refitted, restarted
 from coldstart.request import Request, checked_gate
-from coldstart.saved import Fitted, adapter_from, adapter_to_json, damage_told, widened
+from coldstart.saved import adapter_from, adapter_to_json, damage_told, from_parts, to_parts
 from coldstart.serving import Served, Side, solve_believed
 from coldstart.strength import Fallback, Strength
 from coldstart.targets import Target, Trained, target_of
@@ -331,7 +332,7 @@ LogisticMatrixFactorization, or LightFM
         whole.
         """
         self._ready()
-        arrays, values = self._fitted.to_parts()
+        arrays, values = to_parts(self._fitted)
         values |= {
             "gate": checked_gate(self.gate),
             "refine": int(self.refine),
@@ -357,7 +358,7 @@ LogisticMatrixFactorization, or LightFM
         """
         arrays, values = read_artefact(path)
         with damage_told():
-            fitted = Fitted.from_parts(arrays, values)
+            fitted = from_parts(arrays, values)
             adapter, strength = adapter_from(values["adapter"]), fitted.belief.strength
             refine = int(values.get("refine", 0))
             warm = cls(

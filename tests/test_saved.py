@@ -288,7 +288,7 @@ class TestDamage:
     @pytest.mark.parametrize(
         "part",
         [
-            *("model", "strength", "open", "fallback", "unknown"),
+            *("shape", "strength", "open", "fallback", "unknown"),
             *("side", "gate", "adapter", "report"),
         ],
     )
@@ -300,7 +300,7 @@ class TestDamage:
         assert f"damaged (KeyError: '{part}')" in self.fail(tmp_path)
 
     @pytest.mark.parametrize(
-        "part", ["model", "strength", "open", "fallback", "unknown", "report", "adapter"]
+        "part", ["target", "strength", "open", "fallback", "unknown", "report", "adapter"]
     )
     @pytest.mark.parametrize("value", [{"name": "ridge"}, [], "text", 4])
     def test_a_part_that_is_something_else_is_told(self, plain, tmp_path, part, value):
@@ -341,4 +341,4 @@ class TestDamage:
         arrays, content = read_artefact(tmp_path)
         factors = np.full_like(arrays["mapped_factors"], np.nan)
         write_artefact(tmp_path, {**arrays, "mapped_factors": factors}, content)
-        assert "user_factors holds NaN or inf" in self.fail(tmp_path)
+        assert "factors hold NaN or inf" in self.fail(tmp_path)

@@ -15,9 +15,12 @@ from coldstart.als import PriorALS
 from coldstart.answer import answer
 from coldstart.errors import DataError, UnknownIdError
 from coldstart.evidence import SoftGate, foretold
+from coldstart.fitted import Fitted, widened
 from coldstart.prior import Prior
+from coldstart.row_loss import SquaredLoss
 from coldstart.serving import Belief, Extras, Served, solve_believed, trust_of
 from coldstart.strength import Fallback, NullArm, Strength
+from coldstart.targets.prior_als import PriorALSTarget
 from coldstart.vocabulary import Vocabulary
 
 D, N_TRAINED, N_ADDED, N_ITEMS = 3, 12, 2, 8
@@ -76,15 +79,16 @@ def served(belief):
     log = make_log()
     model = PriorALS(factors=D, regularization=RIDGE, alpha=ALPHA, iterations=5, rng=0)
     model.fit(log, show_progress=False)
-    everybody = np.arange(N_TRAINED)
-    columns = model.item_factors
-    rows = solve_believed(belief, everybody, log, columns, alpha=ALPHA, num_threads=1)
-    prior = belief.pulled(everybody, np.diff(log.indptr))
-    model.restore(rows, columns, prior, RIDGE)
+    target = PriorALSTarget(model.clone(), "users")
+    columns, known = model.item_factors, widened(log, (N, N_ITEMS))
+    loss = SquaredLoss(columns, ALPHA)
+    rows = solve_believed(belief, np.arange(N), known, loss, num_threads=1)
+    trained = target.trained(rows, columns, log)
     none = Extras(
         *(np.zeros(shape, np.float32) for shape in ((N + 1, 0), (N_ITEMS, 0), (0, N_ITEMS)))
     )
-    return Served.of(model, belief, (Vocabulary(PEOPLE), Vocabulary(ITEMS)), log, none)
+    ids = Vocabulary(PEOPLE), Vocabulary(ITEMS)
+    return Fitted(target, trained, belief, ids, log, none).served
 
 
 def dense(values, other, prior=None, row=0):
@@ -176,10 +180,10 @@ class TestSoft:
     def settings(self):
         log = make_log()[self.ROWS].tolil()
         log[0] = 0
-        return sp.csr_matrix(log), {"alpha": ALPHA, "num_threads": 1}
+        return sp.csr_matrix(log), {"num_threads": 1}
 
-    def hard(self, belief, rows, matrix, columns, settings):
-        return solve_believed(replace(belief, soft=None), rows, matrix, columns, **settings)
+    def hard(self, belief, rows, matrix, loss, settings):
+        return solve_believed(replace(belief, soft=None), rows, matrix, loss, **settings)
 
     def test_trust_is_the_weight_of_the_evidence_under_the_source_and_without_it(
         self, belief, served
@@ -187,7 +191,7 @@ class TestSoft:
         matrix, settings = self.settings()
         columns = served.other.factors
         soft = replace(belief, soft=self.GATE)
-        found = trust_of(soft, self.ROWS, matrix, columns, **settings)
+        found = trust_of(soft, self.ROWS, matrix, served.mapped.loss, **settings)
         for place, row in enumerate(self.ROWS[:3]):
             one = matrix[place]
             evidence = [
@@ -203,40 +207,40 @@ class TestSoft:
         self, belief, served
     ):
         matrix, settings = self.settings()
-        columns = served.other.factors
         soft = replace(belief, soft=self.GATE)
-        found = solve_believed(soft, self.ROWS, matrix, columns, **settings)
+        found = solve_believed(soft, self.ROWS, matrix, served.mapped.loss, **settings)
         strangers = np.full(len(self.ROWS), STRANGER)
         whole, null = (
-            self.hard(belief, rows, matrix, columns, settings) for rows in (self.ROWS, strangers)
+            self.hard(belief, rows, matrix, served.mapped.loss, settings)
+            for rows in (self.ROWS, strangers)
         )
-        w = trust_of(soft, self.ROWS, matrix, columns, **settings)[:, None]
+        w = trust_of(soft, self.ROWS, matrix, served.mapped.loss, **settings)[:, None]
         near(found, w * whole + (1 - w) * null)
         assert np.array_equal(found[3:], whole[3:])  # the source knows nothing of them
 
     def test_where_the_gate_is_closed_nothing_is_mixed_bit_for_bit(self, belief, served):
         matrix, settings = self.settings()
-        columns = served.other.factors
         plain = Fallback((0,), (NullArm("plain", "all", 1.0, 3.0),))
         closed = replace(belief, open=(True, False), fallback=plain, soft=self.GATE)
         counts = np.diff(matrix.indptr)
         assert counts[2] >= 2
         found, hard = (
-            solve(closed, self.ROWS, matrix, columns, **settings)
+            solve(closed, self.ROWS, matrix, served.mapped.loss, **settings)
             for solve in (solve_believed, lambda b, *a, **k: self.hard(b, *a, k))
         )
         shut = counts >= 2
         assert np.array_equal(found[shut], hard[shut])
         assert not np.array_equal(found[0], hard[0])
-        assert not trust_of(closed, self.ROWS, matrix, columns, **settings)[shut].any()
+        assert not trust_of(closed, self.ROWS, matrix, served.mapped.loss, **settings)[shut].any()
 
     def test_a_source_that_foretold_nothing_leaves_what_serves_a_stranger(self, belief, served):
         """A huge slope makes the weight 0 without making the row one that does not follow."""
         matrix, settings = self.settings()
-        columns = served.other.factors
         far = replace(belief, prior=Prior(belief.prior.mean + 50, 100.0), soft=SoftGate(1e4, 0.0))
-        found = solve_believed(far, self.ROWS[2:3], matrix[2:3], columns, **settings)
-        stranger = self.hard(belief, np.array([STRANGER]), matrix[2:3], columns, settings)
+        found = solve_believed(far, self.ROWS[2:3], matrix[2:3], served.mapped.loss, **settings)
+        stranger = self.hard(
+            belief, np.array([STRANGER]), matrix[2:3], served.mapped.loss, settings
+        )
         assert np.array_equal(found, stranger)
 
     def test_the_row_map_is_blended_in_by_it(self, belief, served):
@@ -247,7 +251,7 @@ class TestSoft:
 
         def added(soft):
             side = replace(served.mapped, belief=replace(belief, strength=blend, soft=soft))
-            wide = Served(side, served.other, extras)
+            wide = Served(side, served.other, served.layout, extras)
             return wide.catalog(side)[:, D:], wide.trust(np.arange(N), side.seen, 1)
 
         (whole, _), (weighed, trust) = added(None), added(self.GATE)
@@ -270,7 +274,7 @@ class TestSides:
 
     def test_rows_nobody_was_shown_are_not_evidence_against_anyone(self, served):
         trained = served.mapped.factors[:N_TRAINED].astype(np.float64)
-        near(served.mapped.gram, trained.T @ trained)
+        near(served.other.loss.gram, trained.T @ trained)
 
     def test_what_was_seen_is_the_log_from_both_sides(self, served):
         log = make_log().toarray()
@@ -288,26 +292,26 @@ class TestSides:
     def test_without_news_a_row_keeps_its_embedding_bit_for_bit(self, served):
         nothing = sp.csr_matrix((3, N_ITEMS), dtype=np.float32)
         rows = np.array([13, 0, 4])
-        embedded = served.mapped.embed(rows, nothing, served.other, 1)
+        embedded = served.mapped.embed(rows, nothing, 1)
         assert np.array_equal(embedded, served.mapped.factors[rows])
 
     def test_with_news_a_row_is_solved_again_with_all_that_is_known_of_it(self, served, belief):
         new = next(j for j in range(N_ITEMS) if not make_log()[4, j])
-        embedded = served.mapped.embed(np.array([4]), history_of(new), served.other, 1)
+        embedded = served.mapped.embed(np.array([4]), history_of(new), 1)
         values = make_log()[4].toarray()[0]
         values[new] = 1
         prior = prior_of(belief, 4, np.count_nonzero(values))
         near(embedded[0], dense(values, served.other.factors, prior))
 
     def test_a_stranger_with_news_is_solved_around_the_mean(self, served, belief):
-        embedded = served.mapped.embed(np.array([STRANGER]), history_of(2, 5), served.other, 1)
+        embedded = served.mapped.embed(np.array([STRANGER]), history_of(2, 5), 1)
         prior = prior_of(belief, STRANGER, 2)
         near(embedded[0], dense(history_of(2, 5).toarray()[0], served.other.factors, prior))
 
     def test_on_the_other_side_news_are_folded_in_as_plain_als_does(self, served):
         people = np.zeros((1, N), np.float32)
         people[0, [0, 5]] = 1
-        embedded = served.other.embed(np.array([6]), sp.csr_matrix(people), served.mapped, 1)
+        embedded = served.other.embed(np.array([6]), sp.csr_matrix(people), 1)
         values = served.other.seen[6].toarray()[0]
         values[[0, 5]] = 1
         trained = served.mapped.factors[:N_TRAINED]
@@ -410,7 +414,7 @@ class TestUnknownIds:
     @pytest.mark.parametrize("missing", ["raise", "popular"])
     def test_with_a_history_they_are_served_by_it(self, served, missing):
         ids, scores = recommend(served, ["new"], history={"new": ["i2", "i5"]}, missing=missing)
-        row = served.mapped.embed(np.array([STRANGER]), history_of(2, 5), served.other, 1)[0]
+        row = served.mapped.embed(np.array([STRANGER]), history_of(2, 5), 1)[0]
         assert set(ids[0]) == {*ITEMS, None} - {"i2", "i5"}
         near(scores[0][:-2], np.sort((row @ served.other.factors.T)[[0, 1, 3, 4, 6, 7]])[::-1])
 

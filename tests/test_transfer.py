@@ -16,6 +16,7 @@ from coldstart.errors import AnchorError, SpaceError
 from coldstart.factors import Factors
 from coldstart.features import Features
 from coldstart.prior import Prior
+from coldstart.targets.prior_als import PriorALSTarget
 from coldstart.threads import one_blas_thread
 
 D = 5
@@ -53,8 +54,8 @@ def source(world):
 
 @pytest.fixture(scope="module")
 def target(world, model):
-    fitted = model.clone().fit(world.target.user_items, show_progress=False)
-    return transfer.target_space(fitted, world.target)
+    trained = PriorALSTarget(model, "users").fit(world.target.user_items)
+    return transfer.target_space(trained, world.target)
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from coldstart.metrics import ndcg
 from coldstart.rowmap import RowMap, blended, spread_of
 from coldstart.serving import Belief, solve_believed, trust_of
 from coldstart.strength import Fallback, NullArm, Strength
+from coldstart.targets.prior_als import PriorALSTarget
 from coldstart.trials import Bench, Crossing, Fold, Pull
 
 D = 5
@@ -38,7 +39,7 @@ def model(**settings):
     return PriorALS(**{"factors": D, **given, **settings})
 
 
-MODELS = [model(), model(factors=7, regularization=8.0)]
+MODELS = [PriorALSTarget(one, "users") for one in (model(), model(factors=7, regularization=8.0))]
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +110,7 @@ class TestFold:
         keep = np.ones(len(world.target.users), bool)
         keep[fold.held.rows] = False
         rest = world.target.keep_users(keep)
-        fitted = MODELS[number].clone().fit(rest.user_items, show_progress=False)
-        space = transfer.target_space(fitted, rest)
+        space = transfer.target_space(MODELS[number].fit(rest.user_items), rest)
         anchors = find_anchors(source.ids, rest.users)
         expected = transfer.fit_adapter(adapter, source, space, anchors)
         asked = source.ids.rows(world.target.users.ids[fold.held.rows])
@@ -128,8 +128,13 @@ class TestFold:
         yield fold.people
         for number in range(len(MODELS)):
             trained = fold.target(number)
-            yield from (trained.model.user_factors, trained.model.item_factors)
-            yield from (trained.space.rows, trained.gram, trained.spread, trained.nulls.mean)
+            yield from (trained.trained.rows, trained.columns)
+            yield from (
+                trained.space.rows,
+                trained.trained.loss.gram,
+                trained.spread,
+                trained.nulls.mean,
+            )
             yield trained.nulls.shared
             for place, adapter in enumerate(OPTIONS):
                 prior = fold.prior(Crossing(place, 0, number), adapter, source)
@@ -175,10 +180,9 @@ def listed(fold, scores, shots, n=10):
 
 def folded(fold, number, prior, ridge, shots):
     """Rows by the model itself."""
-    trained = fold.target(number).model
-    twin = trained.clone()
-    twin.item_factors = trained.item_factors
-    twin.user_regularization_ = ridge * trained.regularization
+    twin = MODELS[number].model.clone()
+    twin.item_factors = fold.target(number).columns
+    twin.user_regularization_ = ridge * twin.regularization
     return twin.fold_in(fold.held.history(shots), prior=prior)
 
 
@@ -194,7 +198,7 @@ class TestQuality:
         for fold in bench.folds:
             prior = fold.prior(crossing, OPTIONS[1], source).centre(0.75).temper(3.0)
             rows = folded(fold, target, prior, 0.5, shots)
-            expected.append(listed(fold, rows @ fold.target(target).model.item_factors.T, shots))
+            expected.append(listed(fold, rows @ fold.target(target).columns.T, shots))
         ours = bench.quality(crossing, pull, shots)
         np.testing.assert_allclose(ours, np.concatenate(expected), rtol=1e-12)
 
@@ -208,7 +212,7 @@ class TestQuality:
             known = source.matrix[fold.anchors.source], fold.train.user_items[fold.anchors.target]
             fitted = RowMap.fit(*known)
             said = fitted.predict(source.matrix[fold.people]) @ fitted.columns.T
-            scores = rows @ fold.target(0).model.item_factors.T
+            scores = rows @ fold.target(0).columns.T
             added = 0.6 * scores.std(axis=1) / said.std(axis=1)
             expected.append(listed(fold, scores + added[:, None] * said, shots))
         ours = bench.quality(crossing, pull, shots)
@@ -238,7 +242,7 @@ class TestQuality:
             if arm.kind == "mean":
                 prior = trained.nulls.take([1]).temper(arm.temper)
             rows = folded(fold, target, prior, arm.regularization, 2)
-            expected.append(listed(fold, rows @ trained.model.item_factors.T, 2))
+            expected.append(listed(fold, rows @ trained.columns.T, 2))
         ours = bench.null_quality(arm, target, 2)
         np.testing.assert_allclose(ours, np.concatenate(expected), rtol=1e-12)
 
@@ -258,7 +262,7 @@ class TestQuality:
             mean = transfer.fit_adapter(FusedAdapter(OPTIONS[:2]), source, space, fold.anchors)
             prior = transfer.predict(mean, source, fold.people).temper(2.0)
             rows = folded(fold, 0, prior, 1.0, 2)
-            expected.append(listed(fold, rows @ fold.target(0).model.item_factors.T, 2))
+            expected.append(listed(fold, rows @ fold.target(0).columns.T, 2))
         np.testing.assert_allclose(ours, np.concatenate(expected), rtol=1e-12)
 
     def test_people_with_nothing_left_to_find_have_none(self, bench):
@@ -292,7 +296,7 @@ class TestMixedQuality:
     def served(self, fold, source, shots, arm):
         """Rows, and how far they are trusted to the source, by a belief that is open to all."""
         trained = fold.target(0)
-        ridge, n = trained.model.regularization, len(fold.held)
+        ridge, n = trained.regularization, len(fold.held)
         nulls = Fallback(
             (0,), (NullArm(arm.kind, arm.whose, arm.temper, arm.regularization * ridge),)
         )
@@ -308,9 +312,8 @@ class TestMixedQuality:
             nulls,
             self.GATE,
         )
-        given = np.arange(n), fold.held.history(shots), trained.model.item_factors
-        settings = {"alpha": trained.model.alpha, "num_threads": 1}
-        return (solve(belief, *given, **settings) for solve in (solve_believed, trust_of))
+        given = np.arange(n), fold.held.history(shots), trained.trained.loss
+        return (solve(belief, *given, num_threads=1) for solve in (solve_believed, trust_of))
 
     @pytest.mark.parametrize("shots", [0, 3])
     @pytest.mark.parametrize("arm", [ARM, NullArm("plain", "all", 1.0, 10.0)])
@@ -318,7 +321,7 @@ class TestMixedQuality:
         expected = []
         for fold in bench.folds:
             rows, trust = self.served(fold, source, shots, arm)
-            added, columns = fold.row_map(source), fold.target(0).model.item_factors
+            added, columns = fold.row_map(source), fold.target(0).columns
             wide = blended(rows, spread_of(columns), added.rows, added.spread, 0.6 * trust)
             expected.append(listed(fold, wide @ np.hstack([columns, added.columns]).T, shots))
         ours = bench.mixed_quality(Crossing(1), self.PULL, arm, self.GATE, shots)
@@ -433,6 +436,8 @@ class TestBench:
 
 def test_the_spread_of_a_target_model_is_that_of_its_columns(bench):
     trained = bench.folds[0].target(0)
-    columns = trained.model.item_factors
+    columns = trained.columns
     assert_same_bits(trained.spread, spread_of(columns))
-    np.testing.assert_allclose(trained.gram, columns.T.astype(np.float64) @ columns, rtol=1e-6)
+    np.testing.assert_allclose(
+        trained.trained.loss.gram, columns.T.astype(np.float64) @ columns, rtol=1e-6
+    )

@@ -14,6 +14,8 @@ from coldstart.datasets import make_cross_domain
 from coldstart.factors import Factors
 from coldstart.interactions import Interactions
 from coldstart.strength import Strength
+from coldstart.targets import prior_als
+from coldstart.targets.prior_als import PriorALSTarget
 from coldstart.trials import Crossing
 
 D = 5
@@ -41,8 +43,8 @@ def source(world):
 def models_of(adapter, world, *, tune_source=True, source=None):
     return tuning.models_of(
         adapter,
-        model(),
-        model(),
+        PriorALSTarget(model(), "users"),
+        PriorALSTarget(model(), "users"),
         source or world.source,
         tune_source=tune_source,
         show_progress=False,
@@ -66,17 +68,17 @@ def find(adapter, world, source, *, seed=0, fixed=None, anchors=None):
 class TestModels:
     def test_the_first_ones_are_those_that_were_given(self, world, source):
         models = models_of(AutoAdapter(), world)
-        assert models.targets[0].get_params() == model().get_params()
+        assert models.targets[0].model.get_params() == model().get_params()
         assert np.array_equal(models.sources[0]().rows, source.rows)
 
     def test_others_have_some_settings_multiplied(self, world):
         models = models_of(AutoAdapter(), world)
-        for made, factors in zip(models.targets[1:], tuning.TARGET_SETTINGS, strict=True):
+        for made, factors in zip(models.targets[1:], prior_als.VARIANTS, strict=True):
             expected = model().get_params()
             for name, factor in factors.items():
                 expected[name] *= factor
-            assert made.get_params() == expected
-            assert isinstance(made.factors, int)
+            assert made.model.get_params() == expected
+            assert isinstance(made.model.factors, int)
         assert len(models.sources) == 1 + len(tuning.SOURCE_SETTINGS)
         assert not np.allclose(models.sources[1]().rows, models.sources[0]().rows, rtol=0.1)
 
@@ -216,7 +218,7 @@ def poisoned(log, rows):
 
 class TestNothingLeaks:
     def folds(self, target, source):
-        models = tuning.Models([lambda: source], [model()])
+        models = tuning.Models([lambda: source], [PriorALSTarget(model(), "users")])
         found = tuning.find(
             TWO[0],
             models,
@@ -237,8 +239,8 @@ class TestNothingLeaks:
 
     def fitted(self, fold, source):
         prior = fold.prior(Crossing(), TWO[0], source)
-        model, nulls, added = fold.target(0).model, fold.target(0).nulls, fold.row_map(source)
-        yield from (model.user_factors, model.item_factors, added.rows, added.columns)
+        trained, nulls, added = fold.target(0).trained, fold.target(0).nulls, fold.row_map(source)
+        yield from (trained.rows, trained.columns, added.rows, added.columns)
         yield from fold.popularity.values()
         for said in (prior, nulls):
             yield from (said.mean, said.precision, said.shared, said.origin)

@@ -253,7 +253,7 @@ class TestTheOtherSide:
             (np.ones(6, np.float32), (np.zeros(6, int), mapped.ids.rows(named))),
             (1, len(mapped.ids)),
         )
-        moved = world.warm.served_.other.embed(np.array([5]), history, mapped, 1)[0]
+        moved = world.warm.served_.other.embed(np.array([5]), history, 1)[0]
         assert (rows @ moved).mean() > (rows @ plain).mean()
 
 
@@ -561,7 +561,7 @@ class TestErrors:
             ({"adapter": FusedAdapter([MeanAdapter()])}, ValueError, "FusedAdapter needs at least"),
             ({"adapter": IdentityAdapter("x")}, ValueError, "scale must be a finite number"),
             ({"strength": None}, ValueError, 'strength must be "auto", a number from 0'),
-            ({"model": "als"}, TypeError, "model must be a PriorALS, got str"),
+            ({"model": "als"}, TypeError, "got builtins.str"),
             ({"adapter": "ridge"}, TypeError, "adapter must be an object with fit and predict"),
             ({"adapter": RidgeAdapter}, TypeError, "adapter must be an object with fit and"),
         ],

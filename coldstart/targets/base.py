@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from coldstart.prior import Prior
 from coldstart.row_loss import RowLoss
 
-__all__ = ["Layout", "Side", "Target", "Trained"]
+__all__ = ["Layout", "Side", "Target", "Trained", "plain"]
 
 Floats = NDArray[np.float32]
 Side = Literal["users", "items"]
@@ -150,6 +150,11 @@ class Target(Protocol):
     def to_json(self) -> dict[str, Any]:
         """Name and settings in plain values, which `targets.target_from` reads."""
         ...
+
+
+def plain(settings: dict[str, Any]) -> dict[str, Any]:
+    """Numbers of numpy as those of Python, which JSON can hold."""
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in settings.items()}
 
 
 def _beside(array: Floats, column: NDArray[Any]) -> Floats:

@@ -13,7 +13,7 @@ from coldstart.als import PriorALS
 from coldstart.prior import Prior
 from coldstart.row_loss import SquaredLoss
 
-from .base import Floats, Side, Trained
+from .base import Floats, Side, Trained, plain
 
 __all__ = ["PriorALSTarget", "scaled"]
 
@@ -81,7 +81,7 @@ class PriorALSTarget:
 
     def to_json(self) -> dict[str, Any]:
         """Name and settings."""
-        settings = self.model.get_params()
+        settings = plain(self.model.get_params())
         if not isinstance(settings["rng"], int):
             settings["rng"] = None
         return {"name": self.name, "settings": settings, "upgraded": self.upgraded}

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from coldstart.prior import Prior
 from coldstart.row_loss import Contrast, LogisticLoss
 
-from .base import Floats, Layout, Side, Trained
+from .base import Floats, Layout, Side, Trained, plain
 
 __all__ = ["Embeddings", "StochasticTarget", "column_of"]
 
@@ -198,10 +198,7 @@ class StochasticTarget(ABC):
 
     def to_json(self) -> dict[str, Any]:
         """Name and settings; of a seed only a number is kept."""
-        settings = {
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in self.settings.items()
-        }
+        settings = plain(self.settings)
         if not isinstance(settings["random_state"], int):
             settings["random_state"] = None
         more = {"epochs": self.epochs, "popularity": self.popularity}
