@@ -8,6 +8,7 @@ or of pairs for models trained by stochastic gradients.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Protocol
@@ -27,8 +28,8 @@ __all__ = ["Contrast", "LogisticLoss", "RowLoss", "SquaredLoss"]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-STEPS = 30  # of Newton's method, which takes three to eight
-HALVES = 12  # of a step that leads uphill
+STEPS = 200  # of Newton's method, which takes three to eight unless scores are huge
+LEAST_GAIN = 1e-4  # of a step, as a share of what the slope promised; others are halved
 NEAR = 1e-4  # a step that moves nothing by more, as a share of 1 + the largest entry, is the last
 TINY = 1e-300  # in place of a sum of nothing
 SLACK = 1e-12  # by which a value may rise, as rounding has it
@@ -203,10 +204,11 @@ class LogisticLoss:
         def work(rows: NDArray[np.int64]) -> None:
             out[rows] = self._solved(matrix[rows], pull, rows)[0]
 
-        _in_blocks(matrix, work, num_threads)
-        if not np.isfinite(out).all():
-            raise FitError("rows have no finite solution: raise the regularization")
-        return out
+        with suppress(np.linalg.LinAlgError), np.errstate(over="ignore", invalid="ignore"):
+            _in_blocks(matrix, work, num_threads)
+            if np.isfinite(out).all():
+                return out
+        raise FitError("rows have no finite solution: raise the regularization")
 
     def foretold(
         self,
@@ -454,14 +456,16 @@ def _newton(terms: Terms, start: Doubles) -> Values:
     """Where convex functions of rows (b, f) are least, and value and curvature there."""
     x, scale = start, np.ones((len(start), 1))
     value, slope, curve = terms(x)
-    for _ in range(STEPS + HALVES):
-        step = scale * _step(curve, slope)
+    for _ in range(STEPS):
+        step = _step(curve, slope)
         if (np.abs(step).max(axis=1) <= NEAR * (1 + np.abs(x).max(axis=1))).all():
             return x - step, value, curve  # what is left is as small as the square of the step
-        there = terms(x - step)
-        better = there[0] <= value + SLACK * np.abs(value)
-        x = np.where(better[:, None], x - step, x)
-        scale = np.where(better[:, None], 1.0, scale / 2)
+        trial = x - scale * step
+        there = terms(trial)
+        gained = LEAST_GAIN * scale[:, 0] * np.einsum("bf,bf->b", step, slope)
+        better = there[0] <= value - gained + SLACK * np.abs(value)
+        x = np.where(better[:, None], trial, x)
+        scale = np.where(better[:, None], np.minimum(2 * scale, 1.0), scale / 2)
         value = np.where(better, there[0], value)
         slope = np.where(better[:, None], there[1], slope)
         curve = np.where(better[:, None, None], there[2], curve)
