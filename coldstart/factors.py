@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from coldstart.errors import DataError
+from coldstart.foreign import ids_in_order, lightfm_parts, model_parts
+from coldstart.interactions import Interactions
 from coldstart.vocabulary import Vocabulary
 
 __all__ = ["Factors"]
@@ -93,6 +95,89 @@ class Factors:
             None if user_biases is None else np.asarray(user_biases),
             None if item_biases is None else np.asarray(item_biases),
         )
+
+    @classmethod
+    def from_implicit(cls, model: Any, interactions: Interactions) -> Factors:
+        """Take the embeddings of a trained model of implicit: ALS, BPR or LMF, of the CPU.
+
+        Columns that hold biases become `user_biases` and `item_biases`, columns of ones are left
+        out. Rows without interactions are zeros, whatever the library left there: they say nothing.
+        The model stays as it is.
+
+        Parameters
+        ----------
+        model : a fitted model of implicit
+        interactions : Interactions
+            Those that the model was fitted on, whose ids are those of its rows.
+
+        Raises
+        ------
+        TypeError
+            For a model of another library, or of the GPU.
+        ValueError
+            When the model is not fitted.
+        DataError
+            When it was fitted on other or transposed interactions, or holds NaN.
+        """
+        parts = model_parts(model, interactions)
+        return cls(parts[0], parts[1], interactions.users, interactions.items, *parts[2:])
+
+    @classmethod
+    def from_lightfm(
+        cls,
+        model: Any,
+        interactions: Interactions | None = None,
+        *,
+        users: Iterable[Any] | None = None,
+        items: Iterable[Any] | None = None,
+        user_features: Any = None,
+        item_features: Any = None,
+    ) -> Factors:
+        """Take the representations of a trained LightFM model, biases beside them.
+
+        Parameters
+        ----------
+        model : fitted LightFM
+        interactions : Interactions, optional
+            Those that the model was fitted on. Rows without interactions are zeros where they have
+            no features.
+        users, items : ids in row order, or dict of id to row, optional
+            Instead of `interactions`: for example parts 0 and 2 of ``Dataset.mapping()``. Row
+            numbers by default.
+        user_features, item_features : sparse matrix, optional
+            Where the model was fitted with some.
+
+        Raises
+        ------
+        TypeError
+            For a model of another library.
+        ValueError
+            When the model is not fitted.
+        DataError
+            When ids do not fit the rows of the model.
+        """
+        parts = lightfm_parts(model, user_features, item_features)
+        if interactions is None:
+            ids = (
+                ids_in_order(given, len(rows), side)
+                for given, rows, side in ((users, parts[0], "user"), (items, parts[1], "item"))
+            )
+            biases = {"user_biases": parts[2], "item_biases": parts[3]}
+            return cls.from_arrays(parts[0], parts[1], *ids, **biases)
+        matrix = interactions.user_items
+        met = np.diff(matrix.indptr) > 0, np.bincount(matrix.indices, minlength=matrix.shape[1]) > 0
+        if tuple(map(len, parts[:2])) != matrix.shape:
+            raise DataError(
+                f"the model has {len(parts[0])} users and {len(parts[1])} items but the "
+                f"interactions have {matrix.shape[0]} and {matrix.shape[1]}: "
+                "pass those it was fitted on"
+            )
+        features = user_features, item_features
+        kept = [
+            np.where(known | (said is not None), np.asarray(part).T, 0).T
+            for known, said, part in zip(met * 2, features * 2, parts, strict=True)
+        ]
+        return cls(kept[0], kept[1], interactions.users, interactions.items, *kept[2:])
 
     @property
     def T(self) -> Factors:

@@ -70,15 +70,18 @@ class Request:
 
     def check(self, source: Any, target: Any, features: Any) -> None:
         """Raise what is wrong with the arguments, or with what they are to be fitted on."""
+        if self.side not in ("users", "items"):
+            raise ValueError(f'side must be "users" or "items", got {self.side!r}')
         if not isinstance(source, Interactions | Factors):
             raise TypeError(f"source must be Interactions or Factors, got {type(source).__name__}")
         if not isinstance(target, Interactions):
             raise TypeError(f"target must be Interactions, got {type(target).__name__}")
         for name, catalog in (("source", source), ("target", target)):
-            if not len(catalog.users) or not len(catalog.items):
-                raise DataError(f"{name} is empty: it has no users or no items")
-        if self.side not in ("users", "items"):
-            raise ValueError(f'side must be "users" or "items", got {self.side!r}')
+            sides = {"users": catalog.users, "items": catalog.items}
+            if isinstance(catalog, Factors):  # of which the mapped side is all that counts
+                sides = {self.side: sides[self.side]}
+            if not all(map(len, sides.values())):
+                raise DataError(f"{name} is empty: it has no {' or no '.join(sides)}")
         target_model = self.target  # or an error
         given = self.adapter
         if isinstance(given, Unregistered):

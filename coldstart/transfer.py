@@ -172,7 +172,10 @@ def source_space(source: Interactions | Factors, model: Any, *, show_progress: b
     object with `fit`, `user_factors` and `item_factors`.
     """
     if isinstance(source, Factors):
-        return Space.spanned(source.users, source.user_factors, None, source.item_factors)
+        rows, biases = source.user_factors, source.user_biases
+        if biases is not None:  # what is liked by all, or likes all, says something too
+            rows = np.hstack([rows, biases[:, None]])
+        return Space.spanned(source.users, rows, None, source.item_factors)
     log = source.user_items
     if isinstance(model, PriorALS):
         model = PriorALSTarget(model, "users")

@@ -1,13 +1,14 @@
-"""Interaction logs and features: read from files, or drawn from a known model."""
+"""Interaction logs, features and embeddings: read from files, or drawn from a known model."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from coldstart.datasets.embeddings import read_factors
 from coldstart.datasets.files import read_features, read_interactions
 
-__all__ = ["make_cross_domain", "read_features", "read_interactions"]
+__all__ = ["make_cross_domain", "read_factors", "read_features", "read_interactions"]
 
 if TYPE_CHECKING:
     from coldstart.datasets.synthetic import make_cross_domain

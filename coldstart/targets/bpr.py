@@ -13,8 +13,10 @@ import numpy as np
 import scipy.sparse as sp
 from implicit.cpu.bpr import BayesianPersonalizedRanking
 
+from coldstart.foreign import Parts, parted
+
 from .base import Side
-from .stochastic import Embeddings, StochasticTarget, column_of
+from .stochastic import StochasticTarget, column_of
 
 __all__ = ["BPRTarget"]
 
@@ -57,13 +59,12 @@ class BPRTarget(StochasticTarget):
         longer = replace(self, epochs=3 * self.epochs)
         return [longer, *(replace(self, popularity=weight) for weight in (0.5, 0.0))]
 
-    def _learn(self, user_items: sp.csr_matrix, show_progress: bool) -> Embeddings:
+    def _learn(self, user_items: sp.csr_matrix, show_progress: bool) -> Parts:
         model = self.model
         model.fit(user_items, show_progress=show_progress)
-        users, items = model.user_factors, model.item_factors
-        return Embeddings(users[:, :-1], items[:, :-1], None, items[:, -1])
+        return parted("BPR", model.user_factors, model.item_factors)
 
-    def _assembled(self, learned: Embeddings) -> BayesianPersonalizedRanking:
+    def _assembled(self, learned: Parts) -> BayesianPersonalizedRanking:
         model, ones = self.model, np.ones((len(learned.users), 1), np.float32)
         model.user_factors = np.hstack([learned.users, ones])
         model.item_factors = np.hstack([learned.items, column_of(learned.item_biases)])

@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
+from coldstart.foreign import Parts, lightfm_parts
+
 from .base import Side
-from .stochastic import Embeddings, StochasticTarget
+from .stochastic import StochasticTarget
 
 __all__ = ["LightFMTarget"]
 
@@ -60,16 +62,14 @@ class LightFMTarget(StochasticTarget):
         """Its logistic loss knows what is liked and nothing else."""
         return {"per_interaction": 0.0} if self.kind == "points" else {}
 
-    def _learn(self, user_items: sp.csr_matrix, show_progress: bool) -> Embeddings:
+    def _learn(self, user_items: sp.csr_matrix, show_progress: bool) -> Parts:
         model, likes = self.model, user_items.tocoo()
         likes.data[:] = 1
         threads = self.settings.get("num_threads") or 1
         model.fit(likes, epochs=self.epochs, num_threads=threads, verbose=show_progress)
-        return Embeddings(
-            model.user_embeddings, model.item_embeddings, model.user_biases, model.item_biases
-        )
+        return lightfm_parts(model, None, None)
 
-    def _assembled(self, learned: Embeddings) -> Any:
+    def _assembled(self, learned: Parts) -> Any:
         model = self.model
         n_users, n_items = len(learned.users), len(learned.items)
         model._initialize(self.width, n_items, n_users)

@@ -14,8 +14,10 @@ import numpy as np
 import scipy.sparse as sp
 from implicit.cpu.lmf import LogisticMatrixFactorization
 
+from coldstart.foreign import Parts, parted
+
 from .base import Side
-from .stochastic import Embeddings, StochasticTarget, column_of
+from .stochastic import StochasticTarget, column_of
 
 __all__ = ["LMFTarget"]
 
@@ -64,13 +66,12 @@ class LMFTarget(StochasticTarget):
             "most": float(self.width + 2),
         }
 
-    def _learn(self, user_items: sp.csr_matrix, show_progress: bool) -> Embeddings:
+    def _learn(self, user_items: sp.csr_matrix, show_progress: bool) -> Parts:
         model = self.model
         model.fit(user_items, show_progress=show_progress)
-        users, items = model.user_factors, model.item_factors
-        return Embeddings(users[:, :-2], items[:, :-2], users[:, -1], items[:, -2])
+        return parted("LMF", model.user_factors, model.item_factors)
 
-    def _assembled(self, learned: Embeddings) -> LogisticMatrixFactorization:
+    def _assembled(self, learned: Parts) -> LogisticMatrixFactorization:
         model = self.model
         users, items = learned.users, learned.items
         ones = [np.ones((len(side), 1), np.float32) for side in (users, items)]

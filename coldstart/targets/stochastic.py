@@ -16,27 +16,16 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from coldstart.foreign import Parts
 from coldstart.prior import Prior
 from coldstart.row_loss import Contrast, LogisticLoss
 
 from .base import Floats, Layout, Side, Trained, plain
 
-__all__ = ["Embeddings", "StochasticTarget", "column_of"]
+__all__ = ["StochasticTarget", "column_of"]
 
 SAMPLED = 256  # columns that stand for all in a contrast
 RARE = 0.5  # interactions of a column without any, where a logarithm is taken
-
-
-@dataclass(frozen=True, eq=False)
-class Embeddings:
-    """What a library learned: factors of users (n, d) and items (m, d), and their biases, None
-    where the model has none.
-    """
-
-    users: Floats
-    items: Floats
-    user_biases: Floats | None
-    item_biases: Floats | None
 
 
 @dataclass(frozen=True)
@@ -95,11 +84,11 @@ class StochasticTarget(ABC):
         """Others like it, with settings that held-out people may prefer."""
 
     @abstractmethod
-    def _learn(self, user_items: sp.csr_matrix, show_progress: bool) -> Embeddings:
+    def _learn(self, user_items: sp.csr_matrix, show_progress: bool) -> Parts:
         """Train a fresh model."""
 
     @abstractmethod
-    def _assembled(self, learned: Embeddings) -> Any:
+    def _assembled(self, learned: Parts) -> Any:
         """A trained model of the library."""
 
     def seeded(self, seed: int, num_threads: int) -> StochasticTarget:
@@ -172,7 +161,7 @@ class StochasticTarget(ABC):
             bias = layout.shift if bias is None else bias + layout.shift
         sides = _parted(trained.rows, layout.row_bias), (columns, bias)
         (users, user_biases), (items, item_biases) = sides if self.side == "users" else sides[::-1]
-        return self._assembled(Embeddings(users, items, user_biases, item_biases))
+        return self._assembled(Parts(users, items, user_biases, item_biases))
 
     def _user_loss(self, half: _Half) -> LogisticLoss:
         """Of users, with the items standing still."""
