@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldstart.errors import ArtefactError, DataError
+from coldstart.provenance import libraries
 
 __all__ = [
     "FORMAT",
@@ -39,11 +40,13 @@ __all__ = [
     "check_replaceable",
     "digest_of",
     "read_artefact",
+    "verify_artefact",
     "write_artefact",
 ]
 
 FORMAT = "coldstart"
 VERSION = 4  # goes up with every change of what `WarmStart.save` writes
+READABLE = 3  # the oldest version whose content is still understood
 
 _MANIFEST = "manifest.json"
 _UNFINISHED = ".coldstart-unfinished"
@@ -116,8 +119,18 @@ def write_artefact(
     _remove([path for path in folder.glob("*.npy") if path.name not in named and _ours(path)])
 
 
-def read_artefact(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
+def read_artefact(
+    path: str | os.PathLike[str], *, mmap: bool = False
+) -> tuple[dict[str, Array], dict[str, Any]]:
     """Read back what `write_artefact` saved, every file checked against its sha256.
+
+    Parameters
+    ----------
+    path : str or path
+        The folder.
+    mmap : bool, default False
+        Map numbers from their files instead of reading them. Then dtypes, shapes and sizes are
+        checked, and what the files hold is left to `verify_artefact`.
 
     Returns
     -------
@@ -133,8 +146,22 @@ def read_artefact(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[
         format.
     """
     folder = Path(path)
-    entries, content = _read_manifest(folder, oldest=VERSION)
-    return {name: _read_array(folder, entry) for name, entry in entries.items()}, content
+    entries, content = _read_manifest(folder, oldest=READABLE)
+    arrays = {name: _read_array(folder, entry, mmap=mmap) for name, entry in entries.items()}
+    return arrays, content
+
+
+def verify_artefact(path: str | os.PathLike[str]) -> None:
+    """Check every file of a saved model against its sha256.
+
+    Raises
+    ------
+    ArtefactError
+        As `read_artefact` does.
+    """
+    folder = Path(path)
+    for entry in _read_manifest(folder, oldest=READABLE)[0].values():
+        _read_array(folder, entry, mmap=True, hashed=True)
 
 
 def _part(name: str, array: Array) -> tuple[_Entry, Array]:
@@ -182,7 +209,7 @@ def _manifest_text(content: Mapping[str, Any], entries: Mapping[str, _Entry]) ->
     whole = {
         "format": FORMAT,
         "version": VERSION,
-        "libraries": {"coldstart": version("coldstart"), "numpy": np.__version__},
+        "libraries": libraries(),
         "content": dict(content),
         "arrays": {name: asdict(entry) for name, entry in entries.items()},
     }
@@ -264,7 +291,7 @@ def _sha256(path: Path) -> str:
 def _read_manifest(folder: Path, *, oldest: int) -> tuple[dict[str, _Entry], dict[str, Any]]:
     path = folder / _MANIFEST
     try:
-        if not path.exists():
+        if not path.is_file():
             why = f"it has no {_MANIFEST}" if folder.is_dir() else "there is no such folder"
             raise ArtefactError(f"{folder} holds no model, {why}: pass where one was saved")
         return _parse_manifest(path, json.loads(path.read_bytes()), oldest)
@@ -286,7 +313,7 @@ def _parse_manifest(
         )
         raise ArtefactError(
             f"{path} was written by {age} coldstart, in version {came} of the format where this "
-            f"one reads {VERSION}: {advice}"
+            f"one reads {_readable()}: {advice}"
         )
     if whole["digest"] != digest_of(whole):
         raise ValueError("its content is not what was saved")
@@ -294,21 +321,44 @@ def _parse_manifest(
     return entries, dict(whole["content"])
 
 
-def _read_array(folder: Path, entry: _Entry) -> Array:
+def _readable() -> str:
+    return str(VERSION) if READABLE == VERSION else f"{READABLE} to {VERSION}"
+
+
+def _read_array(folder: Path, entry: _Entry, *, mmap: bool, hashed: bool = False) -> Array:
     path = folder / entry.file
     try:
-        if _sha256(path) != entry.sha256:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no regular file")
+        if (hashed or not mmap) and _sha256(path) != entry.sha256:
             raise ValueError("its sha256 is not that of the manifest")
-        with path.open("rb") as file:
-            values: Array = np.lib.format.read_array(file, allow_pickle=False)
+        _check_header(path, entry)
+        values: Array = np.load(path, mmap_mode="r", allow_pickle=False)
         if entry.dtype == "str":
-            values = _unpack(values, *entry.shape)
-        elif (values.dtype.str, values.shape) != (entry.dtype, entry.shape):
-            raise ValueError(f"it holds {values.dtype.str} {values.shape}")
+            values = _unpack(np.asarray(values), *entry.shape)
+        elif not mmap:
+            values = np.array(values)
     except _BROKEN as error:
         raise _unreadable(path, error) from error
     values.flags.writeable = False
-    return values
+    return values if not isinstance(values, np.memmap) else values.view(np.ndarray)
+
+
+def _check_header(path: Path, entry: _Entry) -> None:
+    """See that a file says of its array what the manifest says, and is as long as that takes."""
+    with path.open("rb") as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("it is no array of this format")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        rest = path.stat().st_size - file.tell()
+    if entry.dtype == "str":
+        fits = (dtype, len(shape)) == (np.dtype(np.uint8), 1) and len(entry.shape) == 1
+    else:
+        fits = (dtype.str, shape) == (entry.dtype, entry.shape) and dtype.kind in "biufc"
+    if fortran or not fits:
+        raise ValueError(f"it holds {dtype} {shape}, not {entry.dtype} {entry.shape}")
+    if math.prod(shape) * dtype.itemsize != rest:
+        raise ValueError(f"it has {rest} bytes for an array of {dtype} {shape}")
 
 
 def _unreadable(path: Path, error: Exception) -> ArtefactError:

@@ -317,9 +317,10 @@ def _floating(values: ArrayLike, name: str) -> Array:
 
 def _is_frozen(values: ArrayLike) -> TypeGuard[Array]:
     """Whether nobody can change `values` through this array or one that it is a view of."""
-    if type(values) is not np.ndarray:
+    if type(values) is not np.ndarray or values.flags.writeable:
         return False
-    return values.flags.owndata and not values.flags.writeable
+    mapped = isinstance(values.base, np.memmap) and values.base.mode == "r"
+    return values.flags.owndata or mapped
 
 
 def _shaped(array: Array, shape: tuple[int, ...], name: str) -> Array:

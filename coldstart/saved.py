@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from coldstart.adapters import ADAPTERS
-from coldstart.errors import ArtefactError
+from coldstart.errors import ArtefactError, ColdstartError
 from coldstart.evidence import SoftGate
 from coldstart.fitted import Fitted, trained_of
 from coldstart.prior import Prior, all_finite
@@ -76,6 +76,7 @@ def to_parts(fitted: Fitted) -> tuple[Arrays, dict[str, Any]]:
 
 def from_parts(arrays: Arrays, values: dict[str, Any]) -> Fitted:
     """Read what `to_parts` gave, or what version 3 of the format had in its place."""
+    _check_kinds(arrays)
     ids = Vocabulary(arrays["mapped_ids"]), Vocabulary(arrays["other_ids"])
     rows, columns = arrays["mapped_factors"], arrays["other_factors"]
     belief = Belief(
@@ -121,6 +122,17 @@ def from_parts(arrays: Arrays, values: dict[str, Any]) -> Fitted:
     return Fitted(target, trained, belief, ids, matrix, extras, added, before, others)
 
 
+def _check_kinds(arrays: Arrays) -> None:
+    """See that arrays hold the kind of numbers that their names promise."""
+    for name, array in arrays.items():
+        if name.endswith("_ids"):
+            continue
+        whole = name.endswith(("_indptr", "_indices", "_place"))
+        wanted = "b" if name == "mapped" else "i" if whole else "f"
+        if array.dtype.kind != wanted:
+            raise ValueError(f"{name} holds {array.dtype}")
+
+
 def _of_version_3(
     arrays: Arrays, values: dict[str, Any], belief: Belief
 ) -> tuple[Floats, dict[str, Any]]:
@@ -140,13 +152,18 @@ def _of_version_3(
 def _csr(arrays: Arrays, name: str, shape: tuple[int, int]) -> sp.csr_matrix:
     found = sp.csr_matrix(tuple(arrays[f"{name}_{part}"] for part in _CSR), shape)
     found.check_format()
+    if found.data.dtype != np.float32 or not (all_finite(found.data) and (found.data > 0).all()):
+        raise ValueError(f"values of {name} interactions are not positive and finite")
     return found
 
 
 def _learned(arrays: Arrays, values: dict[str, Any], name: str) -> Learned | None:
     if f"{name}_place" not in arrays:
         return None
-    return Learned(arrays[f"{name}_place"], _prior(arrays, name), values[f"{name}_columns"])
+    place, prior = arrays[f"{name}_place"], _prior(arrays, name)
+    if place.min(initial=0) < -1 or place.max(initial=-1) >= len(prior):
+        raise ValueError(f"{name}_place points beyond {len(prior)} rows")
+    return Learned(place, prior, int(values[f"{name}_columns"]))
 
 
 def _check_widths(target: Target, trained: Trained, belief: Belief) -> None:
@@ -205,12 +222,18 @@ def adapter_from(values: dict[str, Any] | None) -> Any:
     return ADAPTERS[values["name"]](**settings)
 
 
+_DAMAGE = (
+    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError),
+    *(RecursionError, MemoryError, ColdstartError),
+)
+
+
 @contextmanager
 def damage_told() -> Iterator[None]:
     """Say of what goes wrong meanwhile that the saved model is damaged."""
     try:
         yield
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except _DAMAGE as error:
         why = " ".join(f"{type(error).__name__}: {error}".split())
         raise ArtefactError(f"the saved model is damaged ({why}): save it again") from error
 

@@ -15,7 +15,7 @@ from coldstart.adapters.base import Adapter
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors, check_features, find_anchors
 from coldstart.answer import Missing, answer
-from coldstart.artefact import read_artefact, write_artefact
+from coldstart.artefact import read_artefact, verify_artefact, write_artefact
 from coldstart.factors import Factors
 from coldstart.features import Features
 from coldstart.fitted import Fitted, widened
@@ -24,6 +24,7 @@ from coldstart.growth import updated
 from coldstart.interactions import Interactions
 from coldstart.plan import Plan, decided, extras_of
 from coldstart.prior import Prior
+from coldstart.provenance import described
 from coldstart.refine_choice import RefineChoice, choose_refinement, fit_recipe
 from coldstart.refine_serving import known_rows, null_arm
 from coldstart.refine_serving import null_priors as refined_nulls
@@ -105,6 +106,8 @@ LogisticMatrixFactorization, or LightFM
     adapter_ : Adapter
         The chosen one, fitted on all anchors.
     strength_ : Strength
+    provenance_ : dict
+        Sizes and hashes of source and target, and when the fit was.
     report_ : TransferReport
         In words and numbers what was moved, and what held-out people gained.
         ``print(warm.report_)``.
@@ -187,6 +190,7 @@ LogisticMatrixFactorization, or LightFM
             chance or in more than one way.
         """
         self._request.check(source, target, features)
+        provenance = described(source, target)
         if self.side == "items":
             source, target = source.T, target.T
         if features is not None:
@@ -207,6 +211,7 @@ LogisticMatrixFactorization, or LightFM
         anchors = self._anchors(origin, target)
         self._request.check_anchors(len(anchors))
         home_model = models.targets[0]
+        self.provenance_ = provenance
         if self.refine and isinstance(home_model, PriorALSTarget):
             return self._fit_refined(home_model, origin, target, anchors, rng)
         found = self._find(models, origin, target, anchors, rng)
@@ -338,11 +343,12 @@ LogisticMatrixFactorization, or LightFM
             "refine": int(self.refine),
             "adapter": adapter_to_json(self.adapter_),
             "report": self.report_.to_json(),
+            "provenance": self.provenance_,
         }
         write_artefact(path, arrays, values)
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> WarmStart:
+    def load(cls, path: str | PathLike[str], *, mmap: bool = False) -> WarmStart:
         """Read what `save` wrote. It answers as the saved one did; what it learned of the source is
         in its priors.
 
@@ -351,12 +357,22 @@ LogisticMatrixFactorization, or LightFM
         are no plain values such as a regressor of scikit-learn, is not saved: before another `fit`
         set `adapter`.
 
+        Parameters
+        ----------
+        path : str or path
+            The folder.
+        mmap : bool, default False
+            Map factors, priors and interactions from their files: processes share them, and what is
+            never asked for is never read. Headers and sizes are checked; that the content is what
+            was saved is left to `verify`.
+
         Raises
         ------
         ArtefactError
-            When the folder is missing, damaged, or written by another version of the format.
+            When the folder is missing, damaged, or written by a version of the format that this one
+            cannot read.
         """
-        arrays, values = read_artefact(path)
+        arrays, values = read_artefact(path, mmap=mmap)
         with damage_told():
             fitted = from_parts(arrays, values)
             adapter, strength = adapter_from(values["adapter"]), fitted.belief.strength
@@ -370,9 +386,21 @@ LogisticMatrixFactorization, or LightFM
                 refine=refine,
             )
             warm.adapter_ = adapter
+            warm.provenance_ = values.get("provenance", {})
             warm.report_ = TransferReport.from_json(values["report"])
             warm._keep(fitted)
         return warm
+
+    @staticmethod
+    def verify(path: str | PathLike[str]) -> None:
+        """Check every file of a saved model against the hash that was saved with it.
+
+        Raises
+        ------
+        ArtefactError
+            In one line, what is wrong with the first file that is not what was saved.
+        """
+        verify_artefact(path)
 
     def _answer(
         self, side: Any, ids: Any, n: int, history: Any, missing: Missing

@@ -30,8 +30,8 @@ LAYERS = {
     "adapters": "adapters",
     "transfer": "anchors metrics statistics heldout strength decision gate transfer trials search "
     "tuning refine refine_trials refine_choice refine_serving",
-    "front door": "artefact serving answer request plan fitted saved growth refit transfer_report "
-    "warmstart",
+    "front door": "provenance artefact serving answer request plan fitted saved growth refit "
+    "transfer_report warmstart",
     "measuring": "machine protocols arms results evaluation race catchup agreement overlap "
     "map_evidence shift similarity twins verdict diagnosis_report diagnosis",
     "wiring": "tables lists cli __main__ __init__",
