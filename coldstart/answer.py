@@ -48,18 +48,18 @@ def answer(
         wanted = [asked[place] for place in np.flatnonzero(unknown)]
         _raise_unknown(query.ids, wanted, "to serve them the most popular")
     wanted_rows = served.queries(query, rows, news, num_threads)
+    ranked = served.ranked(catalog)
     found, scores = recommend_rows(
         wanted_rows,
-        served.catalog(catalog),
+        ranked.rows,
         n,
         seen=query.merged(rows, news),
+        sizes=ranked.sizes,
         num_threads=num_threads,
     )
-    popularity = np.diff(catalog.seen.indptr).astype(np.float32)
-    found[unknown], scores[unknown] = top_n(popularity[None], n)
-    named = np.empty(len(catalog.ids) + 1, object)  # the last is None: -1, the padding
-    named[:-1] = catalog.ids.ids
-    return named[found], scores
+    if unknown.any():
+        found[unknown], scores[unknown] = top_n(ranked.popularity, n)
+    return ranked.names[found], scores
 
 
 def _history_matrix(

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from coldstart.threads import run_blocks
 
-__all__ = ["recommend_rows", "top_n"]
+__all__ = ["recommend_rows", "row_sizes", "top_n"]
 
 EPS = float(np.finfo(np.float32).eps)
 TINY = float(np.finfo(np.float32).tiny)
@@ -74,7 +74,8 @@ def top_n(
         raise ValueError(f"scores must have shape (rows, columns), got {scores.shape}")
     n_rows, n_columns = scores.shape
     nothing = np.empty((n_rows, 0), np.float32), np.empty((n_columns, 0), np.float32)
-    return _ranked(lambda rows: scores[rows], *nothing, n, seen, order, 1, num_threads)
+    sizes = np.zeros(n_columns, np.float32)
+    return _ranked(lambda rows: scores[rows], *nothing, n, seen, order, 1, num_threads, sizes)
 
 
 def recommend_rows(
@@ -84,6 +85,7 @@ def recommend_rows(
     *,
     seen: csr_matrix | None = None,
     order: ArrayLike | None = None,
+    sizes: NDArray[np.float32] | None = None,
     num_threads: int = 0,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """`top_n` of ``queries @ catalog.T``, of which only some blocks exist at a time.
@@ -98,6 +100,8 @@ def recommend_rows(
     catalog : array of shape (n_columns, d)
     n, seen, order, num_threads
         As in `top_n`.
+    sizes : array of shape (n_columns,), optional
+        `row_sizes` of the catalog, where the caller has them already.
 
     Returns
     -------
@@ -114,7 +118,8 @@ def recommend_rows(
         with np.errstate(invalid="ignore", over="ignore"):  # what is no number is ranked nowhere
             return np.asarray(queries[rows] @ catalog.T)
 
-    return _ranked(scores, queries, catalog, n, seen, order, _FEWEST_QUERIES, num_threads)
+    sizes = row_sizes(catalog) if sizes is None else sizes
+    return _ranked(scores, queries, catalog, n, seen, order, _FEWEST_QUERIES, num_threads, sizes)
 
 
 def _ranked(
@@ -126,6 +131,7 @@ def _ranked(
     order: ArrayLike | None,
     fewest: int,
     num_threads: int,
+    sizes: NDArray[np.float32],
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Lists of all rows, a block of at least `fewest` at a time.
 
@@ -136,7 +142,7 @@ def _ranked(
     indptr, indices = _seen_columns(seen, shape)
     order = _tie_order(order, shape[1])
     columns, values = _padding(shape[0], n)
-    query_sizes, sizes = _sizes(queries), _sizes(catalog)
+    query_sizes = row_sizes(queries)
     largest = sizes.max(initial=0)
 
     def rank(start: int, stop: int) -> None:
@@ -172,7 +178,7 @@ def _seen_columns(
     return seen.indptr.astype(np.int64), seen.indices.astype(np.int32, copy=False)
 
 
-def _sizes(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def row_sizes(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Euclidean norms (n,)."""
     with np.errstate(over="ignore"):
         squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from coldstart.evidence import SoftGate, mixed
 from coldstart.prior import Prior
+from coldstart.ranking import row_sizes
 from coldstart.row_loss import RowLoss
 from coldstart.rowmap import blended, spread_of
 from coldstart.strength import WHOSE, Counts, Fallback, NullArm, Strength
@@ -260,6 +261,12 @@ def _merged(stored: sp.csr_matrix, rows: Rows, history: sp.csr_matrix) -> sp.csr
     return sp.csr_matrix(found.maximum(history)) if history.nnz else found
 
 
+def _hstacked(*parts: Floats) -> Floats:
+    """Side by side, without a copy where only the first is of any width."""
+    wide = [part for part in parts if part.shape[1]]
+    return np.hstack(wide) if len(wide) > 1 else parts[0]
+
+
 def _longer(rows: Floats, n: int) -> Floats:
     """`n` rows, the last ones zeros."""
     return np.vstack([rows, np.zeros((n - len(rows), rows.shape[1]), rows.dtype)])
@@ -343,6 +350,36 @@ def _strangers(rows: Rows) -> Rows:
 
 
 @dataclass(frozen=True, eq=False)
+class Catalog:
+    """One side as it is ranked: what does not change from one question to the next.
+
+    Parameters
+    ----------
+    rows : array (n, D)
+    sizes : array (n,)
+        Their norms.
+    popularity : array (1, n)
+        Interactions of each.
+    names : array (n + 1,)
+        Ids, and None behind them, which number -1 stands for.
+    """
+
+    rows: Floats
+    sizes: Floats
+    popularity: Floats
+    names: NDArray[np.object_]
+
+    @classmethod
+    def of(cls, side: Side, rows: Floats) -> Catalog:
+        """That of a side whose rows are ranked so."""
+        names = np.empty(len(side.ids) + 1, object)
+        names[:-1] = side.ids.ids
+        popularity = np.diff(side.seen.indptr).astype(np.float32)[None]
+        rows = np.ascontiguousarray(rows)
+        return cls(rows, row_sizes(rows), popularity, names)
+
+
+@dataclass(frozen=True, eq=False)
 class Served:
     """Both sides of a warm-started catalog, ready to answer.
 
@@ -360,16 +397,24 @@ class Served:
         return spread_of(columns), spread_of(self.extras.columns)
 
     @cached_property
-    def _catalogs(self) -> tuple[Floats, Floats]:
-        """Both sides as they are ranked: mapped rows (n, D), the other side's (m, D)."""
+    def _rows(self) -> Catalog:
         everybody = np.arange(len(self.mapped.ids))
         rows = self._widened(everybody, self.mapped.factors, self.mapped.seen, 0)
-        extras = [self.extras.columns, self.extras.popularity.T]
-        return rows, np.hstack([self.layout.columns(self.other.factors), *extras])
+        return Catalog.of(self.mapped, rows)
+
+    @cached_property
+    def _columns(self) -> Catalog:
+        columns = self.layout.columns(self.other.factors)
+        extras = self.extras.columns, self.extras.popularity.T
+        return Catalog.of(self.other, _hstacked(columns, *extras))
+
+    def ranked(self, side: Side) -> Catalog:
+        """One side as it is ranked, made when it is first asked for."""
+        return self._columns if side is self.other else self._rows
 
     def catalog(self, side: Side) -> Floats:
-        """The rows of one side as they are ranked."""
-        return self._catalogs[side is self.other]
+        """The rows (n, D) of one side as they are ranked."""
+        return self.ranked(side).rows
 
     def queries(self, side: Side, rows: Rows, history: sp.csr_matrix, num_threads: int) -> Floats:
         """Rows (q, D) whose products with the catalog of the other side are the scores of some
@@ -377,9 +422,10 @@ class Served:
         """
         embedded = side.embed(rows, history, num_threads)
         if side is self.other:
-            extra = [self.extras.columns, self.extras.popularity.T * np.float32(0)]
-            known = np.where((rows >= 0)[:, None], np.hstack(extra)[rows], np.float32(0))
-            return np.hstack([self.layout.columns(embedded, rows), known])
+            columns, unliked = self.extras.columns, self.extras.popularity.T[:0]
+            known = np.where((rows >= 0)[:, None], columns[rows], np.float32(0))
+            nothing = np.zeros((len(rows), unliked.shape[1]), np.float32)
+            return _hstacked(self.layout.columns(embedded, rows), known, nothing)
         merged = side.merged(rows, history)
         wide = self._widened(rows, embedded, merged, num_threads)
         for place, arm in enumerate(side.belief.arms(rows, np.diff(merged.indptr))):
@@ -399,11 +445,14 @@ class Served:
         popularity.
         """
         belief, counts = self.mapped.belief, np.diff(matrix.indptr)
+        ranked = self.layout.rows(embedded)
+        nothing = np.zeros((len(rows), len(self.extras.popularity)), np.float32)
+        if not self.extras.rows.shape[1]:
+            return _hstacked(ranked, nothing)
         weight = np.asarray(belief.strength.blend)[belief.strength.bucket(counts)]
         weight = np.where(belief.follows(rows, counts), weight, 0.0)
         if belief.soft is not None and weight.any():
             weight = weight * self.trust(rows, matrix, num_threads)
         spread, added = self._spreads
-        ranked = self.layout.rows(embedded)
         wide = blended(ranked, spread, self.extras.rows[rows], added, weight)
-        return np.hstack([wide, np.zeros((len(rows), len(self.extras.popularity)), np.float32)])
+        return _hstacked(wide, nothing)

@@ -16,6 +16,7 @@ from coldstart.als import PriorALS
 from coldstart.anchors import Anchors, check_features, find_anchors
 from coldstart.answer import Missing, answer
 from coldstart.artefact import read_artefact, verify_artefact, write_artefact
+from coldstart.export import Format, exported
 from coldstart.factors import Factors
 from coldstart.features import Features
 from coldstart.fitted import Fitted, widened
@@ -329,6 +330,38 @@ LogisticMatrixFactorization, or LightFM
         if side not in ("users", "items"):
             raise ValueError(f'side must be "users" or "items", got {side!r}')
         return self._asked(served, side).ids
+
+    def export(self, path: str | PathLike[str], format: Format = "parquet") -> float:  # noqa: A002
+        """Write vectors of users and items for serving elsewhere, checked to answer like this.
+
+        The folder has ``users.parquet`` and ``items.parquet`` (row, id, vector) and
+        ``export.json``. Products of the vectors are the scores of `recommend`. For an index the
+        items have one more entry, which makes them equally long, and the users a zero:
+        ``items.usearch`` or ``items.hnswlib`` is searched by cosine with a user's vector, its keys
+        are row numbers, and ``export.json`` says with what ``expansion_search`` it was checked.
+
+        What a user has seen is not left out: ask for as many items more. A history moves a user in
+        `recommend` alone.
+
+        Parameters
+        ----------
+        path : str or path
+            A folder, which is replaced where it is an export already.
+        format : {"parquet", "usearch", "hnswlib"}, default "parquet"
+
+        Returns
+        -------
+        float
+            Recall of the first ten of exact lists, over 500 users; at least 0.98.
+
+        Raises
+        ------
+        ColdstartError
+            When the index finds less than that, the folder cannot be written, or the library of the
+            format is not installed. Nothing is left then.
+        """
+        sides = ("users", "items") if self.side == "users" else ("items", "users")
+        return exported(self._ready(), path, format, sides)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model into a folder: arrays, ids and a manifest, without pickle.

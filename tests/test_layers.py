@@ -30,8 +30,8 @@ LAYERS = {
     "adapters": "adapters",
     "transfer": "anchors metrics statistics heldout strength decision gate transfer trials search "
     "tuning refine refine_trials refine_choice refine_serving",
-    "front door": "provenance artefact serving answer request plan fitted saved growth refit "
-    "transfer_report warmstart",
+    "front door": "provenance artefact serving answer export request plan fitted saved growth "
+    "refit transfer_report warmstart",
     "measuring": "machine protocols arms results evaluation race catchup agreement overlap "
     "map_evidence shift similarity twins verdict diagnosis_report diagnosis",
     "wiring": "tables lists cli __main__ __init__",
@@ -41,8 +41,8 @@ BLIND = [*LAYERS["values"].split(), *LAYERS["factor models"].split()]
 OUTER = ("coldstart.adapters", "coldstart.datasets")
 HEAVY = {
     *("implicit", "lightfm", "numba", "numpy", "ot", "scipy", "sklearn"),
-    *("matplotlib", "narwhals", "pandas", "polars", "pyarrow"),
-    *("rich", "typer"),
+    *("hnswlib", "matplotlib", "narwhals", "pandas", "polars", "pyarrow"),
+    *("rich", "typer", "usearch"),
 }
 NAMES_THAT_SAY_NOTHING = {"common", "helper", "helpers", "misc", "shared", "util", "utils"}
 
