@@ -312,7 +312,7 @@ def recommend(
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="CSV, TSV or Parquet by its suffix; else CSV on stdout."),
+        typer.Option(metavar="FILE", help="CSV, TSV, Parquet or JSON lines; else CSV on stdout."),
     ] = None,
     user: Annotated[str, _USER] = "user",
     item: Annotated[str, _ITEM] = "item",
@@ -325,6 +325,7 @@ def recommend(
         lists.check_place(out)
         _check_folder(out.parent)
 
+    from coldstart.asked import AskedIds, naming
     from coldstart.datasets import read_interactions
     from coldstart.warmstart import WarmStart
 
@@ -332,16 +333,14 @@ def recommend(
     warm.num_threads = threads
     sides: tuple[Side, Side] = ("items", "users") if audience else ("users", "items")
     query, catalog = map(warm.ids, sides)
-    wanted = lists.read_ids(ids, item if audience else user, query)
-    history_of: dict[Any, list[Any]] = {}
+    asked = AskedIds(ids, item if audience else user, query)
+    everybody: dict[Any, list[Any]] = {}
     if history is not None:
         log = read_interactions(history, user=user, item=item, domain=domain)
-        with lists.naming(history):
+        with naming(history):
             everybody = lists.histories(log.T if audience else log, query, catalog)
-            history_of = lists.of_those_asked(everybody, wanted, catalog, missing)
-    with lists.naming(ids):
-        lists.check_known(wanted, history_of, query, missing)
-    lists.Lists(warm, sides, wanted, history_of, n, missing).write(out)
+    told = lists.told(asked, everybody, catalog, missing, log=history)
+    lists.Lists(warm, sides, asked, told, n, missing).write(out)
 
 
 def _tell(note: str) -> None:

@@ -20,6 +20,7 @@ from coldstart.overlap import Coverage, id_warnings
 from coldstart.popularity import counts
 from coldstart.shift import Shift, covariate_shift
 from coldstart.similarity import alignment, canonical
+from coldstart.targets.prior_als import PriorALSTarget
 from coldstart.transfer import Space, source_space, target_space
 from coldstart.twins import Twins, find_twins
 from coldstart.verdict import held_out_verdict
@@ -87,9 +88,9 @@ def diagnose(
     anchors = _anchors(source, target, side)
     draws = np.random.default_rng(rng)
     model = PriorALS(factors, rng=rng, num_threads=num_threads)
-    origin = source_space(source, model.clone(), show_progress=show_progress)
-    fitted = model.clone().fit(target.user_items, show_progress=show_progress)
-    space = target_space(fitted, target)
+    origin = source_space(source, model, show_progress=show_progress)
+    trained = PriorALSTarget(model, "users").fit(target.user_items, show_progress=show_progress)
+    space = target_space(trained, target)
     x, y = _compared(origin, space, anchors, draws)
     return Diagnosis(
         side=side,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,92 +12,39 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import typer
 
-from coldstart.errors import ColdstartError, DataError, UnknownIdError
+from coldstart.errors import ColdstartError, UnknownIdError
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from coldstart.asked import AskedIds
     from coldstart.interactions import Interactions
     from coldstart.vocabulary import Vocabulary
     from coldstart.warmstart import WarmStart
 
-__all__ = [
-    "Lists",
-    "check_known",
-    "check_place",
-    "histories",
-    "naming",
-    "of_those_asked",
-    "read_ids",
-]
-
-IDS_AT_ONCE = 10_000  # served and written in one go, which bounds the memory
+__all__ = ["Lists", "check_place", "histories", "told"]
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
-_TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+_JSON_LINES = (".jsonl", ".ndjson")
 
 Side = Literal["users", "items"]
 
 
 def check_place(path: Path) -> None:
     """Fail where lists cannot have this name."""
-    if path.suffix.lower() not in (*_SEPARATORS, ".parquet"):
-        raise ValueError(f"--out: expected a file ending in .csv, .tsv or .parquet, got {path}")
+    if path.suffix.lower() not in (*_SEPARATORS, *_JSON_LINES, ".parquet"):
+        raise ValueError(
+            f"--out: expected a file ending in .csv, .tsv, .parquet, .jsonl or .ndjson, got {path}"
+        )
     if path.is_dir():
         raise ColdstartError(f"cannot write {path}: there is a folder of that name")
 
 
-def read_ids(path: Path, column: str, known: Vocabulary) -> list[Any]:
-    """Ids of the kind of `known` in the order of a file, each once.
-
-    They stand in a column of a table, CSV, TSV or Parquet by its name, or one per line.
-    """
-    with naming(path):
-        return list(dict.fromkeys(_as_in(known, _ids_in(path, column))))
-
-
-def _ids_in(path: Path, column: str) -> list[Any]:
-    """Ids in the order of a file: of a column of a table, else one per line."""
-    from coldstart import frames
-    from coldstart.datasets.files import read_table
-
-    if path.name.lower().endswith(_TABLES):
-        table = frames.opened(read_table(path, [column], None), [column])
-        return list(frames.ids(table, column).tolist())
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            found = [line.rstrip("\n") for line in lines if line != "\n"]
-    except UnicodeDecodeError as error:
-        raise DataError(f"the file is not UTF-8 ({error.reason})") from None
-    if not found:
-        raise DataError("the file is empty")
-    return found
-
-
-def _as_in(known: Vocabulary, ids: Sequence[Any]) -> list[Any]:
-    """Turn text into what the ids of the model are."""
-    if isinstance(ids[0], str):
-        return known.parse(ids)
-    if known.kind == "str":
-        raise DataError(
-            f"ids are integers, such as {ids[0]}, but strings in the model, such as "
-            f"{next(iter(known))!r}: convert one of them"
-        )
-    return list(ids)
-
-
-@contextmanager
-def naming(path: object) -> Iterator[None]:
-    """Say in which file something was wrong."""
-    try:
-        yield
-    except ColdstartError as error:
-        raise type(error)(f"{path}: {error}") from None
-
-
 def histories(log: Interactions, query: Vocabulary, catalog: Vocabulary) -> dict[Any, list[Any]]:
     """The interactions of each id of the query side."""
-    rows, columns = _as_in(query, list(log.users)), _as_in(catalog, list(log.items))
+    from coldstart.asked import as_in
+
+    rows, columns = as_in(query, list(log.users)), as_in(catalog, list(log.items))
     limits = log.user_items.indptr
     return {
         row: [columns[place] for place in log.user_items.indices[begin:end]]
@@ -106,38 +52,51 @@ def histories(log: Interactions, query: Vocabulary, catalog: Vocabulary) -> dict
     }
 
 
-def of_those_asked(
-    histories: Mapping[Any, list[Any]], ids: Iterable[Any], catalog: Vocabulary, missing: str
+def told(
+    asked: AskedIds,
+    histories: Mapping[Any, list[Any]],
+    catalog: Vocabulary,
+    missing: str,
+    *,
+    log: object = None,
 ) -> dict[Any, list[Any]]:
-    """Leave out the histories of others, and say so."""
-    asked = {key: histories[key] for key in ids if key in histories}
-    if len(asked) < len(histories):
-        _note(f"history of {len(histories) - len(asked)} ids left out: they are not asked for")
-    others = {other for history in asked.values() for other in history}
-    unknown = sorted(other for other in others if other not in catalog)
-    _report_unknown(unknown, len(others), "are left out of the history", missing)
-    return asked
+    """Look through all that is asked for before anything is served: the histories of those ids.
+
+    Unknown ids without a history, and unknown items in one, are an error or a note; histories of
+    others, which are read from `log`, are left out with a note.
+    """
+    from coldstart.asked import naming
+
+    history: dict[Any, list[Any]] = {}
+    unknown, example, total = 0, None, 0
+    for block in asked:
+        total += len(block)
+        history |= {key: histories[key] for key in block if key in histories}
+        strangers = [key for key in block if key not in asked.known and not histories.get(key)]
+        unknown, example = unknown + len(strangers), example or next(iter(strangers), None)
+    with naming(asked.path):
+        _report_unknown(unknown, example, total, "are served what is popular", missing)
+    if len(history) < len(histories):
+        _note(f"history of {len(histories) - len(history)} ids left out: they are not asked for")
+    others = {other for listed in history.values() for other in listed}
+    absent = sorted(other for other in others if other not in catalog)
+    example = absent[0] if absent else None
+    with naming(log):
+        _report_unknown(len(absent), example, len(others), "are left out of the history", missing)
+    return history
 
 
 def _note(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def _report_unknown(unknown: Sequence[Any], total: int, otherwise: str, missing: str) -> None:
+def _report_unknown(unknown: int, example: Any, total: int, otherwise: str, missing: str) -> None:
     if not unknown:
         return
-    count = f"{len(unknown)} of {total} ids unknown to the model, such as {unknown[0]!r}"
+    count = f"{unknown} of {total} ids unknown to the model, such as {example!r}"
     if missing == "raise":
         raise UnknownIdError(f"{count}: take them out, or pass --missing popular")
     _note(f"{count}: they {otherwise}")
-
-
-def check_known(
-    ids: Sequence[Any], history: Mapping[Any, list[Any]], known: Vocabulary, missing: str
-) -> None:
-    """Unknown ids without a history are an error or a note."""
-    unknown = [key for key in ids if key not in known and not history.get(key)]
-    _report_unknown(unknown, len(ids), "are served what is popular", missing)
 
 
 @dataclass(frozen=True)
@@ -146,7 +105,7 @@ class Lists:
 
     warm: WarmStart
     sides: tuple[Side, Side]
-    ids: Sequence[Any]
+    asked: Iterable[list[Any]]
     history: Mapping[Any, list[Any]]
     n: int
     missing: Literal["raise", "popular"]
@@ -155,9 +114,7 @@ class Lists:
         from tqdm import tqdm
 
         answer = self.warm.recommend if self.sides[0] == "users" else self.warm.audience
-        starts = range(0, len(self.ids), IDS_AT_ONCE)
-        for start in tqdm(starts, desc="blocks of ids", disable=not sys.stderr.isatty()):
-            block = self.ids[start : start + IDS_AT_ONCE]
+        for block in tqdm(self.asked, desc="blocks of ids", disable=not sys.stderr.isatty()):
             told = {key: self.history[key] for key in block if key in self.history}
             yield self._frame(block, *answer(block, self.n, history=told, missing=self.missing))
 
@@ -200,13 +157,20 @@ class Lists:
             self._write_parquet(path)
             return
         with path.open("wb") as file:
-            self._write_text(file, _SEPARATORS[suffix])
+            if suffix in _JSON_LINES:
+                self._write_json(file)
+            else:
+                self._write_text(file, _SEPARATORS[suffix])
 
     def _write_text(self, file: BinaryIO, separator: str) -> None:
         for number, frame in enumerate(self):
             text = frame.write_csv(include_header=number == 0, separator=separator)
             file.write(text.encode())
         file.flush()
+
+    def _write_json(self, file: BinaryIO) -> None:
+        for frame in self:
+            file.write(frame.write_ndjson().encode())
 
     def _write_parquet(self, path: Path) -> None:
         import polars as pl

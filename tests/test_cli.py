@@ -15,7 +15,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from coldstart import Interactions, WarmStart, cli, diagnose, lists
+from coldstart import Interactions, WarmStart, cli, diagnose
+from coldstart import asked as asked_ids
 from coldstart.datasets import make_cross_domain, read_interactions
 
 COMMAND = [sys.executable, "-m", "coldstart"]
@@ -361,7 +362,7 @@ class TestRecommend:
         assert shown.columns == ["user", "rank", "item", "score"]
         assert shown.cast(expected.schema).equals(expected)
 
-    @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".CSV"])
+    @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".CSV", ".ndjson"])
     def test_a_file_holds_the_same_lists(self, suffix, asked, ids, warm, tmp_path):
         people = ids.read_text().split()
         expected = self.lists(people, *warm.recommend(people, 10))
@@ -369,18 +370,21 @@ class TestRecommend:
         assert succeed(*asked, "--out", out) == ""
         if suffix == ".parquet":
             assert pl.read_parquet(out).equals(expected)
+        elif suffix == ".ndjson":
+            assert pl.read_ndjson(out, schema=expected.schema).equals(expected)
         else:
             separator = "\t" if suffix == ".tsv" else ","
             assert pl.read_csv(out, separator=separator, schema=expected.schema).equals(expected)
         assert [path.name for path in out.parent.iterdir()] == [out.name]
 
-    @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+    @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".jsonl"])
     def test_blocks_of_ids_do_not_show(self, suffix, asked, history, tmp_path, monkeypatch):
         options = ["--history", history, "--missing=popular"]
         succeed(*asked, *options, "--out", tmp_path / f"whole{suffix}")
-        monkeypatch.setattr(lists, "IDS_AT_ONCE", 3)
+        monkeypatch.setattr(asked_ids, "IDS_AT_ONCE", 3)
         succeed(*asked, *options, "--out", tmp_path / f"blocks{suffix}")
-        read = pl.read_parquet if suffix == ".parquet" else pl.read_csv
+        readers = {".parquet": pl.read_parquet, ".jsonl": pl.read_ndjson}
+        read = readers.get(suffix, pl.read_csv)
         assert read(tmp_path / f"whole{suffix}").equals(read(tmp_path / f"blocks{suffix}"))
 
     def test_an_existing_file_is_replaced(self, asked, tmp_path):
@@ -525,7 +529,7 @@ class TestBadFiles:
     @pytest.mark.parametrize(
         ("name", "raw", "words"),
         [
-            ("none.txt", None, "No such file"),
+            ("none.txt", None, "there is no such file"),
             ("ids.txt", b"\n\n", "the file is empty"),
             ("ids.txt", b"\xe4\n", "not UTF-8"),
             ("ids.csv", b"person\na\n", "there is no column 'user'; the columns are 'person'"),
@@ -636,7 +640,7 @@ class TestWrongUsage:
             (["recommend", "--model=model"], "Missing option '--ids'"),
             (
                 ["recommend", "--model=m", "--ids=i", "--out=lists.xlsx"],
-                "expected a file ending in .csv, .tsv or .parquet, got lists.xlsx",
+                "expected a file ending in .csv, .tsv, .parquet, .jsonl or .ndjson, got lists.xlsx",
             ),
         ],
     )
@@ -783,7 +787,7 @@ class TestDamagedModels:
         (copy / "manifest.json").write_text(json.dumps({**manifest, "version": 99}))
         assert "newer coldstart" in fail(1, "recommend", "--model", copy, "--ids", ids)
 
-    @pytest.mark.parametrize("part", ["model", "strength"])
+    @pytest.mark.parametrize("part", ["target", "shape"])
     def test_a_manifest_without_a_part_is_told(self, part, copy, ids):
         manifest = json.loads((copy / "manifest.json").read_text())
         del manifest["content"][part]
