@@ -130,7 +130,7 @@ def _run(data: Path, pair: str, model: str, seed: int) -> dict[str, Any]:
         "people": [int((~np.isnan(row)).sum()) for row in people["warm"]],
         "ndcg": {arm: _percent(rows) for arm, rows in people.items()},
         "warm minus cold": {
-            k: _compared(a, b, seed)
+            k: compared(a, b, seed)
             for k, a, b in zip(SHOTS, people["warm"], people["cold"], strict=True)
         },
         "popularity": _percent(_popular(task, split.test)),
@@ -198,7 +198,7 @@ def _percent(rows: list[Quality]) -> list[float]:
     return [round(100 * float(np.nanmean(row)), 3) for row in rows]
 
 
-def _compared(warm: Quality, cold: Quality, seed: int) -> list[float]:
+def compared(warm: Quality, cold: Quality, seed: int) -> list[float]:
     """Difference in points with its 95% interval, and the p of a sign flip test."""
     difference = (warm - cold)[~np.isnan(warm)][:, None]
     low, high = bootstrap_interval(difference, rng=seed)
