@@ -4,7 +4,7 @@ RecTools pins its own implicit and numpy, so that this takes two environments:
 
     pip install coldstart                     # in the first
     python examples/rectools_preset.py make factors.npz
-    pip install "rectools[lightfm]==0.14.0"   # in the second
+    pip install rectools==0.19.0              # in the second
     python examples/rectools_preset.py serve factors.npz
 
 The file holds the warm model's factors in the rows of a RecTools dataset. RecTools' wrapper around
@@ -59,14 +59,15 @@ def serve(path: str) -> None:
         [list(file[name]).index(key) for key in ids.external_ids]
         for name, ids in (("users", dataset.user_id_map), ("items", dataset.item_id_map))
     ]
-    wrapper = ImplicitALSWrapperModel(AlternatingLeastSquares(factors=16))
-    wrapper.model.user_factors = file["user_factors"][order[0]]
-    wrapper.model.item_factors = file["item_factors"][order[1]]
-    wrapper.is_fitted = True
+    model = AlternatingLeastSquares(factors=16)
+    model.user_factors = file["user_factors"][order[0]]
+    model.item_factors = file["item_factors"][order[1]]
+    wrapper = ImplicitALSWrapperModel(model)
+    wrapper.model, wrapper.is_fitted = model, True  # as its own fit leaves them
     asked = dataset.user_id_map.external_ids[:3]
     lists = wrapper.recommend(asked, dataset, k=5, filter_viewed=True)
     print(lists)
-    x, y = wrapper.model.user_factors[0], wrapper.model.item_factors
+    x, y = model.user_factors[0], model.item_factors
     scores = y @ x
     scores[dataset.item_id_map.convert_to_internal(frame[frame.user_id == asked[0]].item_id)] = -9
     best = dataset.item_id_map.convert_to_external(np.argsort(-scores)[:5])
