@@ -1,4 +1,4 @@
-"""Write the README's tables from `reference.json` and `ratios.json` in `benchmarks/results`.
+"""Write the README's tables from the files of their names in `benchmarks/results`.
 
     python benchmarks/readme_table.py            # replaces the tables in README.md
     python benchmarks/readme_table.py --standing # beside other arms and outside figures, on stdout
@@ -162,7 +162,25 @@ def speed_table(study: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-TABLES = {"reference": table, "ratios": speed_table}
+def targets_table(study: dict[str, Any]) -> str:
+    """Markdown: one line for each target model, warm and cold on each pair."""
+    pairs = list(dict.fromkeys(run["pair"] for run in study["runs"]))
+    lines = [
+        f"| target model | {' | '.join(f'{pair}, {k}' for pair in pairs for k in (0, 1))} |",
+        "|---" * (2 * len(pairs) + 1) + "|",
+    ]
+    for model in dict.fromkeys(run["model"] for run in study["runs"]):
+        runs = {run["pair"]: run["ndcg"] for run in study["runs"] if run["model"] == model}
+        found = [
+            f"**{runs[pair]['warm'][k]:.1f}** {runs[pair]['cold'][k]:.1f}"
+            for pair in pairs
+            for k in (0, 1)
+        ]
+        lines.append(f"| {model} | {' | '.join(found)} |")
+    return "\n".join(lines)
+
+
+TABLES = {"reference": table, "target_models": targets_table, "ratios": speed_table}
 
 
 def with_tables(readme: str) -> str:

@@ -12,18 +12,27 @@ import pytest
 
 import coldstart
 from coldstart.datasets import make_cross_domain
+from coldstart.threads import one_blas_thread
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+READ_BY_HAND = re.findall(
+    r"```python\n(.*?)```", (ROOT / "docs" / "artefact.md").read_text(), re.S
+)[0]
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(coldstart.__path__, "coldstart.")
     if not module.name.endswith("__main__")
 ]
-OUTER = ["coldstart.adapters.linear", "coldstart.adapters.baselines", "coldstart.datasets.files"]
+OUTER = [
+    "coldstart.adapters.linear",
+    "coldstart.adapters.baselines",
+    "coldstart.datasets.files",
+    "coldstart.datasets.embeddings",
+]
 
 
-EXAMPLE, WITH_FEATURES = re.findall(r"```python\n(.*?)```", README, re.S)
+EXAMPLE, IN_PRODUCTION, WITH_FEATURES = re.findall(r"```python\n(.*?)```", README, re.S)
 
 
 def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
@@ -31,6 +40,20 @@ def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     exec(compile(EXAMPLE, "README.md", "exec"), {})
     assert "Moved" in capsys.readouterr().out
     assert (tmp_path / "model" / "manifest.json").exists()
+
+
+def test_the_example_with_a_model_of_another_library_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    with one_blas_thread():  # implicit warns of anything else
+        exec(compile(IN_PRODUCTION, "README.md", "exec"), names)
+    assert type(names["model"]) is type(names["settings"])
+    assert "a new book" in names["warm"].ids("items")
+    exec(compile(READ_BY_HAND, "artefact.md", "exec"), by_hand := {})
+    assert by_hand["people"] == list(names["warm"].ids("users"))
+    served = names["warm"].served_
+    assert np.array_equal(by_hand["rows"], served.mapped.factors)
+    assert np.array_equal(by_hand["columns"], served.other.factors)
 
 
 def test_the_example_with_features_serves_a_book_that_nobody_has(tmp_path, monkeypatch):
