@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from coldstart import plan, search, tuning
+from coldstart import plan, search
 from coldstart import request as requests
 from coldstart.adapters import AutoAdapter, MeanAdapter, RidgeAdapter
 from coldstart.als import PriorALS
@@ -19,6 +19,7 @@ from coldstart.interactions import Interactions
 from coldstart.prior import Prior
 from coldstart.ranking import recommend_rows, top_n
 from coldstart.strength import NullArm, Strength
+from coldstart.targets import prior_als
 from coldstart.warmstart import WarmStart
 
 D, RIDGE, N = 5, 2.0, 7
@@ -413,7 +414,7 @@ class TestTheGateItself:
 
     def test_a_strength_by_hand_keeps_its_ridge_with_another_target_model(self, monkeypatch, logs):
         """The second target model has four times the ridge."""
-        monkeypatch.setattr(tuning, "TARGET_SETTINGS", ({"regularization": 4},))
+        monkeypatch.setattr(prior_als, "VARIANTS", ({"regularization": 4},))
         monkeypatch.setattr(plan, "decide", deciding((True, True, True)))
         monkeypatch.setattr(search, "_first", lambda number, count: [count - 1])
         warm = make_warm(strength=Strength(regularization=3.0))
