@@ -41,6 +41,8 @@ class Fitted:
         The rows of those who have some as they were before.
     others : Learned, optional
         The columns, where they are believed to be what they were.
+    base : (int, int), optional
+        Numbers of rows and columns before any came with `added`.
 
     Where `belief` has rows that were learned, their interactions in `matrix` speak through it.
     """
@@ -54,6 +56,7 @@ class Fitted:
     added: sp.csr_matrix | None = None
     before: Floats | None = None
     others: Learned | None = None
+    base: tuple[int, int] | None = None
 
     @cached_property
     def fresh(self) -> sp.csr_matrix:

@@ -17,7 +17,7 @@ from coldstart.fitted import Fitted, trained_of, widened
 from coldstart.interactions import Interactions
 from coldstart.serving import Belief, solve_believed
 
-__all__ = ["grown", "placed", "updated"]
+__all__ = ["grown", "placed", "undone", "updated"]
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -58,6 +58,7 @@ def grown(fitted: Fitted, news: Interactions) -> Fitted:
         added,
         before,
         others,
+        fitted.base or fitted.shape,
     )
 
 
@@ -79,9 +80,7 @@ def updated(fitted: Fitted, news: Interactions, num_threads: int = 0) -> Fitted:
     touched = touched[touched >= fit_columns].astype(np.int64)
 
     rows, columns = base.trained.rows.copy(), base.trained.columns.copy()
-    changed = _with_any(earlier)
-    fitted_rows = rows.copy()
-    fitted_rows[changed] = base.before
+    fitted_rows = _rows_before(base)
     trained = trained_of(base.target, fitted_rows, columns, base.matrix, added)
     others = Belief.of_mean(columns[:fit_columns], base.target.regularization)
     columns[touched] = solve_believed(
@@ -106,6 +105,27 @@ def updated(fitted: Fitted, news: Interactions, num_threads: int = 0) -> Fitted:
             len(rows), np.bincount(whole.seen.indices, minlength=len(columns))
         ),
     )
+
+
+def undone(fitted: Fitted) -> Fitted:
+    """As it was before what `updated` has folded in; ids that came with that stay, as if nothing
+    were known of them.
+    """
+    if fitted.added is None:
+        return fitted
+    columns = fitted.trained.columns.copy()
+    columns[fitted.matrix.shape[1] :] = 0
+    nothing = sp.csr_matrix(fitted.shape, dtype=np.float32)
+    trained = trained_of(fitted.target, _rows_before(fitted), columns, fitted.matrix, nothing)
+    return replace(fitted, trained=trained, added=None, before=None)
+
+
+def _rows_before(fitted: Fitted) -> Floats:
+    """Rows (n, f) as they were before interactions were added."""
+    rows = fitted.trained.rows.copy()
+    if fitted.added is not None:
+        rows[_with_any(fitted.added)] = fitted.before
+    return rows
 
 
 def _with_any(matrix: sp.csr_matrix) -> NDArray[np.bool_]:

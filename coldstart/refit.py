@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse as sp
 
-from coldstart.fitted import Fitted
-from coldstart.growth import grown, placed
+from coldstart.fitted import Fitted, widened
+from coldstart.growth import grown, placed, undone
 from coldstart.interactions import Interactions
 from coldstart.serving import Belief, Learned, Side, solve_believed
 from coldstart.targets import Trained
@@ -20,16 +20,21 @@ SWEEPS_OF_ALL = 10
 
 
 def refitted(fitted: Fitted, news: Interactions, num_threads: int = 0) -> Fitted:
-    """Rows and columns around what they were, by `news` alone.
+    """Rows and columns around what they were, by `news` and what was folded in since.
 
     What is known of a row or column so far is a Gaussian around its present value. Its precision is
     the diagonal of the second derivatives there, kept as a scale for each row times one diagonal.
     Those without interactions so far keep their prior from the source, or from nobody.
     """
-    served = fitted.served
-    belief, others = (posterior(side) for side in (served.mapped, served.other))
-    base = grown(replace(fitted, belief=belief, others=others.learned), news)
+    start = undone(fitted)
+    belief, others = (
+        posterior(side, counted)
+        for side, counted in zip(_sides(start), (start.base or start.shape)[::-1], strict=True)
+    )
+    base = grown(replace(start, belief=belief, others=others.learned), news)
     batch = placed(base, news)
+    if fitted.added is not None:
+        batch = sp.csr_matrix(batch.maximum(widened(fitted.added, base.shape)))
     total = sp.csr_matrix(base.seen.maximum(batch))
     others = others.grown(base.shape[1])
     trained = _swept(base, total, batch, (base.belief, others), SWEEPS, num_threads)
@@ -40,7 +45,8 @@ def refitted(fitted: Fitted, news: Interactions, num_threads: int = 0) -> Fitted
             _sides(done), (batch, batch.T.tocsr()), (base.belief, others), strict=True
         )
     )
-    return replace(done, belief=posterior(mapped), others=posterior(other).learned)
+    n, m = done.shape
+    return replace(done, belief=posterior(mapped, m), others=posterior(other, n).learned)
 
 
 def restarted(fitted: Fitted, everything: Interactions, num_threads: int = 0) -> Fitted:
@@ -59,8 +65,10 @@ def restarted(fitted: Fitted, everything: Interactions, num_threads: int = 0) ->
     return _anew(replace(base, others=None), trained, total)
 
 
-def posterior(side: Side) -> Belief:
-    """What is believed of a side now: of rows with interactions that they are what they are."""
+def posterior(side: Side, counted: int) -> Belief:
+    """What is believed of a side now: of rows with interactions that they are what they are, all
+    pairs with the first columns being `counted`.
+    """
     who = np.flatnonzero(np.diff(side.seen.indptr))
     rows, evidence, belief = side.factors[who], side.evidence[who], side.belief
     stiffness = np.zeros(rows.shape)
@@ -76,7 +84,7 @@ def posterior(side: Side) -> Belief:
             prior=belief.learned.prior.take(belief.learned.place[who[known]]),
             regularization=0.0,
         )
-    learned = Learned.of(rows, stiffness, who, len(side.ids), side.seen.shape[1])
+    learned = Learned.of(rows, stiffness, who, len(side.ids), counted)
     return replace(belief, learned=learned)
 
 
@@ -109,7 +117,8 @@ def _swept(
 def _anew(base: Fitted, trained: Trained, total: sp.csr_matrix) -> Fitted:
     """As if it had been fitted so on all interactions."""
     extras = base.extras.grown(base.shape[0], np.bincount(total.indices, minlength=base.shape[1]))
-    return replace(base, trained=trained, matrix=total, extras=extras, added=None, before=None)
+    bare = replace(base, added=None, before=None, base=None)
+    return replace(bare, trained=trained, matrix=total, extras=extras)
 
 
 def _sides(fitted: Fitted) -> tuple[Side, Side]:

@@ -66,6 +66,7 @@ def to_parts(fitted: Fitted) -> tuple[Arrays, dict[str, Any]]:
     if fitted.added is not None:
         arrays |= {f"added_{part}": getattr(fitted.added, part) for part in _CSR}
         arrays["before"] = fitted.before
+        values["base"] = list(fitted.base or fitted.shape)
     for name, learned in (("learned", fitted.belief.learned), ("others", fitted.others)):
         if learned is not None:
             arrays[f"{name}_place"] = learned.place
@@ -110,8 +111,15 @@ def from_parts(arrays: Arrays, values: dict[str, Any]) -> Fitted:
     matrix = _csr(arrays, "seen", (n_fitted, m_fitted))
     if matrix.shape[0] > n or matrix.shape[1] > m:
         raise ValueError(f"interactions {matrix.shape} do not fit {n} and {m} ids")
-    added = _csr(arrays, "added", (n, m)) if "added_data" in arrays else None
-    before = arrays.get("before")
+    added = before = base = None
+    if "added_data" in arrays:
+        added, before = _csr(arrays, "added", (n, m)), arrays["before"]
+        base = int(values["base"][0]), int(values["base"][1])
+        changed = np.count_nonzero(np.diff(added.indptr))
+        if before.shape != (changed, rows.shape[1]):
+            raise ValueError(f"{changed} rows changed, and {before.shape} were kept")
+        if not (matrix.shape[0] <= base[0] <= n and matrix.shape[1] <= base[1] <= m):
+            raise ValueError(f"{base} ids before the last ones do not fit {n} and {m}")
     target = target_from(values["target"], values["side"])
     trained = trained_of(target, rows, columns, matrix, added)
     _check_widths(target, trained, belief)
@@ -119,7 +127,7 @@ def from_parts(arrays: Arrays, values: dict[str, Any]) -> Fitted:
     if len(extras.rows) != n + 1 or len(extras.columns) != m:
         raise ValueError(f"{len(extras.rows)} rows of the row map do not fit {n} ids")
     others = _learned(arrays, values, "others")
-    return Fitted(target, trained, belief, ids, matrix, extras, added, before, others)
+    return Fitted(target, trained, belief, ids, matrix, extras, added, before, others, base)
 
 
 def _check_kinds(arrays: Arrays) -> None:

@@ -44,7 +44,7 @@ POOLED = 0.25  # weight of the average over all numbers of shots beside that of 
 PROBES = (0.3, 2.0)  # tempers at which crossings are compared with each other, the better counts
 FUSED = (2, 3)  # finalists in a mean
 NULL_TEMPERS = (0.1, 0.3, 1.0, 3.0, 10.0)
-PLAIN_RIDGES = (1.0, 10.0, 100.0)  # of plain ALS, as multiples of the model's
+PLAIN_RIDGES = (1.0, 10.0, 100.0)  # without a prior, as multiples of the model's
 BELIEF = (
     0.1  # squared relative gains of other ways than the usual one, over what they lose on average
 )

@@ -136,7 +136,7 @@ class NullArm:
             return f"popularity among {self.whose}"
         ridge = f"ridge {self.regularization:g}"
         if self.kind == "plain":
-            return f"plain ALS, {ridge}"
+            return f"no prior, {ridge}"
         whose = "all and anchors" if self.whose == "both" else self.whose
         return f"mean of {whose}, temper {self.temper:g}, {ridge}"
 

@@ -305,9 +305,11 @@ LogisticMatrixFactorization, or LightFM
 
         With `new`, what is known of a row so far is a prior around its present value, as firm as
         the second derivatives of its loss. So nothing is counted twice or forgotten at once, and
-        what is old washes out with data: pass interactions once. `all_interactions` restarts from
-        the prior that the source gave, and forgets whatever is not among them. Neither reads the
-        source, or chooses anything again: `fit` does.
+        what is old washes out with data. What `update` folded in since the last fit or refit is
+        learned too, once: `new` may have it again, of equal pairs the larger value counts. What an
+        earlier refit has learned must not come again. `all_interactions` restarts from the prior
+        that the source gave, and forgets whatever is not among them. Neither reads the source, or
+        chooses anything again: `fit` does.
 
         Raises
         ------

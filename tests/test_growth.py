@@ -213,6 +213,17 @@ class TestRefit:
         assert len(grew) > 5
         assert np.mean(grew) > 0.9
 
+    def test_what_was_folded_in_before_is_learned_and_counted_once(self, case, stream):
+        """As if all of it had come at once, whether or not it is passed again."""
+        warm, side = case
+        some, rest = np.array_split(stream.later, 2)
+        for news in (rest, stream.later):
+            again = copy.copy(warm).update(stream.log(some, side)).refit(stream.log(news, side))
+            direct = copy.copy(warm).refit(stream.log(stream.later, side))
+            for ours, theirs in by_id(again, direct):
+                np.testing.assert_allclose(ours, theirs, atol=TOLERANCE)
+            assert again._fitted.added is None
+
     def test_it_moves_toward_what_all_of_it_says(self, case, stream):
         """Refitted by the later part, liked columns score higher than before, on average."""
         warm, side = case

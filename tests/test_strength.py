@@ -73,7 +73,7 @@ class TestWithoutASource:
         ("arm", "words"),
         [
             (NullArm("popularity", "anchors"), "popularity among anchors"),
-            (NullArm("plain", regularization=200.0), "plain ALS, ridge 200"),
+            (NullArm("plain", regularization=200.0), "no prior, ridge 200"),
             (NullArm("mean", "all", 0.3, 20.0), "mean of all, temper 0.3, ridge 20"),
         ],
     )
@@ -105,5 +105,5 @@ class TestWithoutASource:
 def test_a_fallback_in_words_names_an_arm_where_it_begins():
     mean, plain = NullArm("mean", "all", 3.0, 2.0), NullArm("plain", "all", 1.0, 20.0)
     assert str(Fallback((0, 1, 2, 5), (mean, mean, plain, plain))) == (
-        "mean of all, temper 3, ridge 2; from 2 interactions on plain ALS, ridge 20"
+        "mean of all, temper 3, ridge 2; from 2 interactions on no prior, ridge 20"
     )

@@ -27,7 +27,7 @@ def make_found(quality=None, baseline=None):
     if quality is None:
         quality = np.array([[0.4, 0.2, 0.6], [0.5, np.nan, 0.7]])
         baseline = np.array([[0.1, 0.2, 0.3], [0.1, np.nan, 0.3]])
-    outer = Outer({"auto": quality}, baseline, ("popularity among all", "plain ALS, ridge 1"))
+    outer = Outer({"auto": quality}, baseline, ("popularity among all", "no prior, ridge 1"))
     return SimpleNamespace(
         outer=outer, plan=Plan(shots=(0, 5)), people=quality.shape[1], metric="ndcg@10"
     )
@@ -38,7 +38,7 @@ def make_gate(*gains):
     rng = np.random.default_rng(0)
     baseline = rng.random((2, 200))
     quality = baseline + rng.normal(0, 0.1, (2, 200)) + np.array(gains)[:, None]
-    names = ("popularity among all", "plain ALS, ridge 1")
+    names = ("popularity among all", "no prior, ridge 1")
     return decide(
         {"auto": quality}, baseline, chosen="auto", shots=(0, 5), baseline_names=names, rng=0
     )

@@ -248,8 +248,8 @@ class TestQuality:
 
     def test_arms_without_a_source_are_named_with_the_ridge_of_their_target_model(self, bench):
         arm = NullArm("plain", "all", 1.0, 10.0)
-        assert bench.null_name(arm, 0) == "plain ALS, ridge 20"
-        assert bench.null_name(arm, 1) == "plain ALS, ridge 80"
+        assert bench.null_name(arm, 0) == "no prior, ridge 20"
+        assert bench.null_name(arm, 1) == "no prior, ridge 80"
 
     def test_a_mean_of_adapters_is_what_it_is_when_fitted_on_the_same_anchors(self, bench, source):
         number = bench.fused(1, 0)
