@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PYTEST = ("-m", "pytest", str(HERE), "--benchmark-enable", "--benchmark-json")
+PYTEST = ("-m", "pytest", str(HERE), "-n0", "--benchmark-enable", "--benchmark-json")
 READING = ("limits", "time_to_quality", "reference")  # these read the real logs
 SCRIPTS = {
     "ratios": "ratios.py",
