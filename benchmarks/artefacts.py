@@ -33,9 +33,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from provenance import provenance
 
-from coldstart import PriorALS, WarmStart
+from coldstart import Interactions, PriorALS, WarmStart
 from coldstart.adapters import RidgeAdapter
 from coldstart.artefact import digest_of, read_artefact
 from coldstart.datasets import make_cross_domain
@@ -54,6 +55,18 @@ def small_model(seed: int = 0, factors: int = 4) -> WarmStart:
     model = PriorALS(factors, alpha=5.0, iterations=2, rng=0, num_threads=1)
     warm = WarmStart(model, RidgeAdapter(1.0, normalize=True), strength=2.0, gate=False, rng=0)
     return warm.fit(source, target)
+
+
+def grown_model() -> WarmStart:
+    """A small one with all that can be in a folder: refitted, and updated after that."""
+    warm = small_model()
+    users, items = (list(warm.ids(side)) for side in ("users", "items"))
+
+    def pairs(who: list[str], what: list[str]) -> Interactions:
+        return Interactions.from_csr(sp.identity(len(who), format="csr"), users=who, items=what)
+
+    warm.refit(pairs(users[:9], items[:9]))
+    return warm.update(pairs([*users[5:8], "new"], items[-4:]))
 
 
 def answers(warm: WarmStart) -> tuple[Any, Any]:
@@ -230,7 +243,7 @@ def mutate(
     """Change a saved model so many times, and count what comes of it."""
     found: dict[str, Counter[str]] = {}
     fine = (*FINE, CHANGED) if ways is FORGERIES else FINE
-    warm = small_model()
+    warm = grown_model()
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder, "whole")
         warm.save(whole)
