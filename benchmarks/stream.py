@@ -11,7 +11,7 @@ and that was seen before. Ways to go on with what arrived:
 `update`     rows and new columns folded in
 `refit`      `refit(new)` with each step
 `restart`    `refit(all_interactions=...)` with everything so far
-`full`       `fit` from scratch, with the strength that the first fit chose
+`full`       `fit` from scratch, with all its choices
 """
 
 from __future__ import annotations
@@ -81,8 +81,9 @@ def _run(data: Path, pair: str, model: str) -> dict[str, Any]:
         news, everything = _log(step), _log(log[:end])
         for way in WAYS[1:]:
             began = time.perf_counter()
-            ways[way] = _learned(ways[way], way, source, news, everything, first, MODELS[model]())
+            ways[way] = _learned(ways[way], way, source, news, everything, MODELS[model]())
             seconds[way] += time.perf_counter() - began
+    wholes = [[scores] for scores in quality["full"]]
     return {
         "first": half,
         "people": [len(step) for step in quality["none"]],
@@ -90,6 +91,13 @@ def _run(data: Path, pair: str, model: str) -> dict[str, Any]:
         "mean after the first step": {w: _mean(q[1:]) for w, q in quality.items()},
         "minus full": {
             w: _difference(quality[w][1:], quality["full"][1:]) for w in WAYS if w != "full"
+        },
+        "minus full, each step": {
+            way: [
+                _difference(*pair) for pair in zip(([q] for q in quality[way]), wholes, strict=True)
+            ]
+            for way in WAYS
+            if way != "full"
         },
         "seconds": {w: round(s, 2) for w, s in seconds.items()},
     }
@@ -101,7 +109,6 @@ def _learned(
     source: Interactions,
     news: Interactions,
     everything: Interactions,
-    first: WarmStart,
     model: Any,
 ) -> WarmStart:
     if way == "update":
@@ -110,8 +117,7 @@ def _learned(
         return warm.refit(news)
     if way == "restart":
         return warm.refit(all_interactions=everything)
-    again = WarmStart(model, first.adapter_, strength=first.strength_, gate=False, rng=0)
-    return again.fit(source, everything)
+    return WarmStart(model, RidgeAdapter(), rng=0).fit(source, everything)
 
 
 def _in_order(target: Interactions) -> pl.DataFrame:

@@ -148,6 +148,15 @@ class Prior:
         mean = m0 + weights.reshape(-1, 1) * (self.mean - m0)
         return self._replaced(mean.astype(self.mean.dtype), self.precision, m0)
 
+    def pulled_by(self, slope: Array) -> Prior:
+        """The prior times ``exp(slope'x)``, with a slope (n, d) for each row: means move by
+        ``L^-1 slope``. Every precision has to be positive.
+        """
+        row, spread, shared = self.parts()
+        moved = np.linalg.solve(shared, slope.T).T if shared.size else slope / spread
+        mean = self.mean + moved / row[:, None]
+        return self._replaced(mean.astype(self.mean.dtype), self.precision)
+
     def temper(self, factor: float | Array) -> Prior:
         """Multiply the precision by `factor` >= 0, one for all or one per row (n,).
 

@@ -23,7 +23,7 @@ def refitted(fitted: Fitted, news: Interactions, num_threads: int = 0) -> Fitted
     """Rows and columns around what they were, by `news` and what was folded in since.
 
     What is known of a row or column so far is a Gaussian around its present value. Its precision is
-    the diagonal of the second derivatives there, kept as a scale for each row times one diagonal.
+    that of the second derivatives there, kept as a scale for each row times their mean matrix.
     Those without interactions so far keep their prior from the source, or from nobody.
     """
     start = undone(fitted)
@@ -71,20 +71,22 @@ def posterior(side: Side, counted: int) -> Belief:
     """
     who = np.flatnonzero(np.diff(side.seen.indptr))
     rows, evidence, belief = side.factors[who], side.evidence[who], side.belief
-    stiffness = np.zeros(rows.shape)
+    along, total = np.zeros(rows.shape), np.zeros((rows.shape[1],) * 2)
     for where, prior, ridge in belief.groups(who, np.diff(evidence.indptr)):
-        stiffness[where] = side.loss.stiffness(
+        along[where], more = side.loss.stiffness(
             rows[where], evidence[where], prior=prior, regularization=ridge
         )
+        total += more
     known = np.flatnonzero(belief.knows(who))
     if belief.learned is not None and len(known):
-        stiffness[known] = side.loss.afresh(belief.learned.columns).stiffness(
+        along[known], more = side.loss.afresh(belief.learned.columns).stiffness(
             rows[known],
             evidence[known],
             prior=belief.learned.prior.take(belief.learned.place[who[known]]),
             regularization=0.0,
         )
-    learned = Learned.of(rows, stiffness, who, len(side.ids), counted)
+        total += more
+    learned = Learned.of(rows, along, total, who, len(side.ids), counted)
     return replace(belief, learned=learned)
 
 

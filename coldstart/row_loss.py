@@ -71,13 +71,15 @@ class RowLoss(Protocol):
 
     def stiffness(
         self, rows: Floats, matrix: sp.csr_matrix, *, prior: Prior | None, regularization: float
-    ) -> Doubles:
-        """Second derivatives (q, f) of what is minimised, along each entry of `rows` (q, f)."""
+    ) -> tuple[Doubles, Doubles]:
+        """Second derivatives of what is minimised at `rows` (q, f): along each of their entries
+        (q, f), and the sum (f, f) of all matrices.
+        """
         ...
 
     def afresh(self, known: int) -> RowLoss:
-        """The loss of further interactions of rows whose other pairs with the first `known` columns
-        were counted before.
+        """The loss of further interactions of rows, around a prior that has all pairs with the
+        first `known` columns as they were before.
         """
         ...
 
@@ -91,7 +93,8 @@ class SquaredLoss:
     columns : array (m, d)
     alpha : float
     counted : (int, int or None)
-        Begin and end of the columns that count as zeros where they have no interaction.
+        Begin and end of the columns that count as zeros where they have no interaction. Columns
+        before the first are zeros in the prior: an interaction with one comes on top of its zero.
     """
 
     columns: Floats
@@ -103,9 +106,28 @@ class SquaredLoss:
         """``Y'Y`` (d, d) of the columns that are counted."""
         return gram_matrix(self.columns[slice(*self.counted)])
 
-    def solve(self, matrix: sp.csr_matrix, **pull: Any) -> Floats:
+    def solve(self, matrix: sp.csr_matrix, *, prior: Prior | None, **pull: Any) -> Floats:
         """Rows (q, d) by the one equation of ALS."""
-        return solve_rows(matrix, self.columns, alpha=self.alpha, gram=self.gram, **pull)
+        if self.counted[0] and prior is not None:
+            matrix, prior = self._on_top(matrix, prior)
+        settings = {"alpha": self.alpha, "gram": self.gram, "prior": prior, **pull}
+        return solve_rows(matrix, self.columns, **settings)
+
+    def _on_top(self, matrix: sp.csr_matrix, prior: Prior) -> tuple[sp.csr_matrix, Prior]:
+        """What the equation needs to read ``c (p - x'y)^2`` of pairs whose zero is in the prior.
+
+        It takes a zero from each of its pairs. Taken from a prior that keeps the zero as it was,
+        while y moves, that has no minimum: so one is added, and what it adds to the right side is
+        taken from the prior's.
+        """
+        matrix = matrix.copy()
+        old = matrix.indices < self.counted[0]
+        liked = matrix.copy()
+        liked.data = (old & (matrix.data > 0)).astype(np.float32)
+        matrix.data = np.where(old, matrix.data + np.sign(matrix.data) / self.alpha, matrix.data)
+        matrix.data = matrix.data.astype(np.float32)
+        pulled = np.asarray(liked @ self.columns.astype(np.float64))
+        return matrix, prior.pulled_by(-pulled)
 
     def foretold(self, matrix: sp.csr_matrix, **pull: Any) -> Doubles:
         """As `evidence.foretold`."""
@@ -113,15 +135,19 @@ class SquaredLoss:
 
     def stiffness(
         self, rows: Floats, matrix: sp.csr_matrix, *, prior: Prior | None, regularization: float
-    ) -> Doubles:
-        """The diagonals (q, d) of the matrices of the row equation."""
+    ) -> tuple[Doubles, Doubles]:
+        """Of the row equation: the diagonals (q, d) and the sum (d, d) of its matrices."""
         pull = _Pull.of(prior, len(rows), rows.shape[1], regularization)
         excess = abs(matrix * np.float32(self.alpha))
-        excess.data -= 1
-        return np.asarray(excess @ self.columns**2 + self.gram.diagonal() + pull.diagonals())
+        excess.data -= excess.indices >= self.counted[0]
+        along = np.asarray(excess @ self.columns**2 + self.gram.diagonal() + pull.diagonals())
+        met = np.bincount(excess.indices, excess.data, minlength=len(self.columns))
+        columns = self.columns.astype(np.float64)
+        total = (columns * met[:, None]).T @ columns + len(rows) * self.gram
+        return along, total + pull.total()
 
     def afresh(self, known: int) -> SquaredLoss:
-        """Without the zeros of the first `known` columns."""
+        """With the zeros of the first `known` columns in the prior."""
         return replace(self, counted=(known, self.counted[1]))
 
 
@@ -232,16 +258,18 @@ class LogisticLoss:
 
     def stiffness(
         self, rows: Floats, matrix: sp.csr_matrix, *, prior: Prior | None, regularization: float
-    ) -> Doubles:
-        """The diagonals (q, f) of the second derivatives at `rows` (q, f)."""
-        out = _Pull.of(prior, len(rows), rows.shape[1], regularization).diagonals()
+    ) -> tuple[Doubles, Doubles]:
+        """The diagonals (q, f) and the sum (f, f) of the second derivatives at `rows` (q, f)."""
+        pull = _Pull.of(prior, len(rows), rows.shape[1], regularization)
+        along, totals = pull.diagonals(), {-1: pull.total()}
 
         def work(some: NDArray[np.int64]) -> None:
             _, _, curve = self._terms(matrix[some])(rows[some].astype(np.float64))
-            out[some] += np.einsum("bff->bf", curve)
+            along[some] += np.einsum("bff->bf", curve)
+            totals[int(some.min(initial=self.columns.size))] = curve.sum(axis=0)
 
         _in_blocks(matrix, work, 0)
-        return out
+        return along, np.sum([totals[block] for block in sorted(totals)], axis=0)
 
     def afresh(self, known: int) -> LogisticLoss:
         """The same: its contrasts come with interactions."""
@@ -443,6 +471,14 @@ class _Pull:
         row, spread, shared = self.prior.parts()
         along = row[:, None] * (spread + (shared.diagonal() if shared.size else 0))
         return np.broadcast_to(along + self.ridge, (self.n, self.prior.width)).astype(np.float64)
+
+    def total(self) -> Doubles:
+        """The sum (f, f) of the precisions of all rows, the ridge among them."""
+        row, spread, shared = self.prior.parts()
+        row = np.broadcast_to(row, self.n).astype(np.float64)
+        along = (row[:, None] * np.broadcast_to(spread, (self.n, self.prior.width))).sum(axis=0)
+        total = np.diag(along + self.n * self.ridge)
+        return total + row.sum() * shared if shared.size else total
 
     def still(self) -> Floats:
         """Rows (n, f) without interactions: the mean in every dimension the prior knows of."""

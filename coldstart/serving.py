@@ -156,7 +156,7 @@ class Learned:
     place : array (n + 1,)
         For each row of a belief its number in the `prior`, or -1.
     prior : Prior of some rows
-        A scale for each row times one diagonal.
+        A scale for each row times one matrix.
     columns : int
         How many columns there were: pairs with them were counted.
     """
@@ -166,15 +166,18 @@ class Learned:
     columns: int
 
     @classmethod
-    def of(cls, rows: Floats, stiffness: Doubles, who: Rows, n: int, columns: int) -> Learned:
-        """Of the rows numbered `who` among `n`: their values (k, f) and second derivatives (k, f),
-        of which the scale of each row and a mean diagonal are kept.
+    def of(
+        cls, rows: Floats, along: Doubles, total: Doubles, who: Rows, n: int, columns: int
+    ) -> Learned:
+        """Of the rows numbered `who` among `n`: their values (k, f) and second derivatives, along
+        their entries (k, f) and in `total` (f, f), of which the scale of each row and the mean
+        matrix are kept.
         """
-        diagonal = stiffness.mean(axis=0) if len(stiffness) else np.ones(rows.shape[1])
-        scale = (stiffness / diagonal).mean(axis=1)
+        mean = (total + total.T) / (2 * len(rows)) if len(rows) else np.eye(rows.shape[1])
+        scale = (along / np.diag(mean)).mean(axis=1)
         place = np.full(n + 1, -1)
         place[who] = np.arange(len(who))
-        return cls(place, Prior(rows, scale, shared=np.diag(diagonal)), columns)
+        return cls(place, Prior(rows, scale, shared=mean), columns)
 
 
 @dataclass(frozen=True, eq=False)

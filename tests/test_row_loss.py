@@ -129,7 +129,9 @@ class TestSolve:
     def test_stiffness_is_the_diagonal_of_the_second_derivatives(self, kind):
         loss = make_loss(kind)
         rows = PRIOR.mean.astype(np.float32)
-        found = loss.stiffness(rows, LOG, prior=PRIOR, regularization=RIDGE)
+        found, total = loss.stiffness(rows, LOG, prior=PRIOR, regularization=RIDGE)
+        np.testing.assert_allclose(np.diag(total), found.sum(axis=0), rtol=1e-6)
+        assert np.linalg.eigvalsh(total).min() > 0
         for row in (1, 4):
             f, x, h = written_out(kind, row), rows[row].astype(float), 1e-3
             for along, own in zip(np.eye(F), found[row], strict=True):
@@ -179,22 +181,26 @@ class TestSquared:
         assert np.array_equal(ours, model.fold_in(LOG, prior=PRIOR))
 
     def test_stiffness_is_the_diagonal_of_its_matrix(self):
-        found = SquaredLoss(COLUMNS, 3.0).stiffness(
+        found, total = SquaredLoss(COLUMNS, 3.0).stiffness(
             COLUMNS[:N], LOG, prior=PRIOR, regularization=RIDGE
         )
-        y = COLUMNS.astype(float)
-        for row in (0, 4):
+        y, whole = COLUMNS.astype(float), np.zeros((F, F))
+        for row in range(N):
             weights = np.ones(M)
             weights[LOG[row].indices] = 3.0 * LOG[row].data
             matrix = (y.T * weights) @ y + RIDGE * np.eye(F) + PRIOR.matrices()[row]
             np.testing.assert_allclose(found[row], np.diag(matrix), rtol=1e-5)
+            whole += matrix
+        np.testing.assert_allclose(total, whole, rtol=1e-5)
 
-    def test_afresh_the_zeros_of_columns_that_were_counted_are_not_counted_again(self):
+    def test_afresh_the_zeros_of_columns_that_were_counted_stay_in_the_prior(self):
+        """Interactions with them are added, and take nothing away."""
         again = SquaredLoss(COLUMNS, 3.0).afresh(M - 5)
         rows = again.solve(LOG, prior=PRIOR, regularization=0.0)
         y, late = COLUMNS.astype(float), COLUMNS[M - 5 :].astype(float)
         row, own = 4, LOG[4].indices
         c = 3.0 * LOG[4].data
-        a = late.T @ late + (y[own].T * (c - 1)) @ y[own] + PRIOR.matrices()[row]
+        new = own >= M - 5
+        a = late.T @ late + (y[own].T * (c - new)) @ y[own] + PRIOR.matrices()[row]
         b = c @ y[own] + PRIOR.matrices()[row] @ PRIOR.mean[row]
         np.testing.assert_allclose(rows[row], np.linalg.solve(a, b), atol=1e-4)
