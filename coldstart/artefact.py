@@ -19,8 +19,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
@@ -47,6 +47,8 @@ __all__ = [
 FORMAT = "coldstart"
 VERSION = 4  # goes up with every change of what `WarmStart.save` writes
 READABLE = 3  # the oldest version whose content is still understood
+
+ATTEMPTS = 20  # to read a folder that is saved into meanwhile
 
 _MANIFEST = "manifest.json"
 _UNFINISHED = ".coldstart-unfinished"
@@ -80,7 +82,7 @@ def write_artefact(
 
     The manifest is replaced last and at once: a save that is killed leaves the old model whole.
     What the old manifest alone names is removed after it, files of others never. Arrays that did
-    not change are not written again. Only one save at a time may write to a folder.
+    not change are not written again. Saves into one folder wait for each other.
 
     Parameters
     ----------
@@ -105,18 +107,21 @@ def write_artefact(
     try:
         check_replaceable(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        _write_arrays(folder, list(parts.values()))
-        _write_unfinished(folder / _MANIFEST, lambda file: file.write(text.encode()))
-        _finish(folder, [_MANIFEST])
+        with _alone(folder):
+            try:
+                _write_arrays(folder, list(parts.values()))
+                _write_unfinished(folder / _MANIFEST, lambda file: file.write(text.encode()))
+                _finish(folder, [_MANIFEST])
+            finally:  # those that a killed save left, too
+                _remove(list(folder.glob(f"*{_UNFINISHED}")))
+            named = {entry.file for entry, _ in parts.values()}
+            others = [path for path in folder.glob("*.npy") if path.name not in named]
+            _remove([path for path in others if _ours(path)])
     except OSError as error:
         raise ArtefactError(
             f"cannot save the model in {folder} ({error.strerror or error}): "
             "choose a folder that can be written, on a disk with room"
         ) from error
-    finally:  # those that a killed save left, too
-        _remove(list(folder.glob(f"*{_UNFINISHED}")))
-    named = {entry.file for entry, _ in parts.values()}
-    _remove([path for path in folder.glob("*.npy") if path.name not in named and _ours(path)])
 
 
 def read_artefact(
@@ -146,9 +151,33 @@ def read_artefact(
         format.
     """
     folder = Path(path)
-    entries, content = _read_manifest(folder, oldest=READABLE)
-    arrays = {name: _read_array(folder, entry, mmap=mmap) for name, entry in entries.items()}
-    return arrays, content
+    attempt = 0
+    while True:
+        entries, content = _read_manifest(folder, oldest=READABLE)
+        try:
+            arrays = {name: _read_array(folder, at, mmap=mmap) for name, at in entries.items()}
+            return arrays, content
+        except ArtefactError:  # perhaps another model was saved meanwhile
+            attempt += 1
+            same = _read_manifest(folder, oldest=READABLE)[0] == entries
+            if attempt == ATTEMPTS or (same and attempt > 1):
+                raise
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other save is at work in the folder; that of one that was killed is over."""
+    if os.name != "posix":
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def verify_artefact(path: str | os.PathLike[str]) -> None:

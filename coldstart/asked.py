@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any, cast
 
 import numpy as np
@@ -16,7 +19,7 @@ import numpy as np
 from coldstart.errors import ColdstartError, DataError
 from coldstart.vocabulary import Vocabulary
 
-__all__ = ["AskedIds", "as_in", "naming"]
+__all__ = ["AskedIds", "as_in", "naming", "readable_again"]
 
 IDS_AT_ONCE = 10_000
 
@@ -27,8 +30,9 @@ _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 class AskedIds:
     """Blocks of ids of the kind of `known`, in the order of a file.
 
-    They stand in a column of a table, CSV, TSV or Parquet by its name, or one per line. An id that
-    is known comes once, one that is not once in its block. Every iteration reads the file again.
+    They stand in a column of a table (CSV, TSV, Parquet or JSON lines by its name), or one per
+    line. An id that is known comes once, one that is not once in its block. Every iteration reads
+    the file again.
     """
 
     path: Path
@@ -54,6 +58,8 @@ class AskedIds:
         if name.endswith(".parquet"):
             return self._of_parquet()
         suffix = Path(name.removesuffix(".gz")).suffix
+        if suffix in (".jsonl", ".ndjson"):
+            return self._of_json()
         if suffix in _SEPARATORS:
             return self._of_table(_SEPARATORS[suffix])
         return self._of_lines()
@@ -62,6 +68,16 @@ class AskedIds:
         with self._text() as lines:
             ids = (line.rstrip("\r\n") for line in lines)
             yield from _blocks(key for key in ids if key)
+
+    def _of_json(self) -> Iterator[Sequence[Any]]:
+        with self._text() as lines:
+            for block in _blocks(line for line in lines if line.strip()):
+                try:
+                    yield self._ids([json.loads(line)[self.column] for line in block])
+                except (ValueError, TypeError, LookupError):
+                    raise DataError(
+                        f'every line must be a JSON object with "{self.column}" in it'
+                    ) from None
 
     def _of_table(self, separator: str) -> Iterator[Sequence[Any]]:
         from coldstart.frames import check_columns
@@ -146,6 +162,19 @@ def as_in(known: Vocabulary, ids: Sequence[Any]) -> list[Any]:
             f"{next(iter(known))!r}: convert one of them"
         )
     return list(ids)
+
+
+@contextmanager
+def readable_again(path: Path) -> Iterator[Path]:
+    """A file that can be read more than once: of a pipe what has come out of it."""
+    if not path.exists() or path.is_file() or path.is_dir():
+        yield path
+        return
+    with TemporaryDirectory() as folder:
+        kept = Path(folder, path.name)
+        with path.open("rb") as pipe, kept.open("wb") as file:
+            shutil.copyfileobj(pipe, file)
+        yield kept
 
 
 @contextmanager

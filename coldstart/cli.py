@@ -322,10 +322,10 @@ def recommend(
 ) -> None:
     """Rank the catalog for each of the ids, without what they have seen."""
     if out is not None:
-        lists.check_place(out)
+        lists.check_place(out, ids)
         _check_folder(out.parent)
 
-    from coldstart.asked import AskedIds, naming
+    from coldstart.asked import AskedIds, naming, readable_again
     from coldstart.datasets import read_interactions
     from coldstart.warmstart import WarmStart
 
@@ -333,14 +333,15 @@ def recommend(
     warm.num_threads = threads
     sides: tuple[Side, Side] = ("items", "users") if audience else ("users", "items")
     query, catalog = map(warm.ids, sides)
-    asked = AskedIds(ids, item if audience else user, query)
     everybody: dict[Any, list[Any]] = {}
     if history is not None:
         log = read_interactions(history, user=user, item=item, domain=domain)
         with naming(history):
             everybody = lists.histories(log.T if audience else log, query, catalog)
-    told = lists.told(asked, everybody, catalog, missing, log=history)
-    lists.Lists(warm, sides, asked, told, n, missing).write(out)
+    with readable_again(ids) as file:
+        asked = AskedIds(file, item if audience else user, query)
+        told = lists.told(asked, everybody, catalog, missing, log=history)
+        lists.Lists(warm, sides, asked, told, n, missing).write(out)
 
 
 def _tell(note: str) -> None:

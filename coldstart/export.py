@@ -16,6 +16,7 @@ from tempfile import mkdtemp
 from typing import Any, Literal
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from coldstart.errors import ColdstartError
@@ -29,6 +30,7 @@ Format = Literal["parquet", "usearch", "hnswlib"]
 Search = Callable[[Floats, int], NDArray[np.int64]]
 
 FORMATS = ("parquet", "usearch", "hnswlib")
+FILES = {"export.json", "users.parquet", "items.parquet", "items.usearch", "items.hnswlib"}
 RECALL = 0.98  # of the first ten of exact lists, at least
 CHECKED = 500  # rows that are asked for
 FIRST = 10
@@ -45,9 +47,16 @@ def exported(served: Served, path: str | os.PathLike[str], kind: Any, sides: Any
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {kind!r}")
     place = Path(path)
     if place.exists() and not _is_export(place):
-        raise ColdstartError(f"{place} is there and no export: choose another folder")
+        raise ColdstartError(
+            f"{place} is there and no export, or not that alone: choose another folder"
+        )
     tables = dict(zip(sides, (served.mapped, served.other), strict=True))
-    rows = {name: served.ranked(side).rows for name, side in tables.items()}
+    nothing = sp.csr_matrix((len(tables["users"].ids), len(tables["items"].ids)), dtype=np.float32)
+    everybody = np.arange(len(tables["users"].ids))
+    rows = {
+        "users": served.queries(tables["users"], everybody, nothing, 0),
+        "items": served.ranked(tables["items"]).rows,
+    }
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(mkdtemp(prefix=".coldstart-", dir=place.parent))
@@ -186,4 +195,6 @@ def _missing(library: str) -> ColdstartError:
 
 
 def _is_export(place: Path) -> bool:
-    return place.is_dir() and (place / "export.json").is_file()
+    if place.is_symlink() or not (place / "export.json").is_file():
+        return False
+    return {file.name for file in place.iterdir()} <= FILES

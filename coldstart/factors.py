@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from coldstart.errors import DataError
-from coldstart.foreign import ids_in_order, lightfm_parts, model_parts
+from coldstart.foreign import check_log, ids_in_order, lightfm_parts, model_parts
 from coldstart.interactions import Interactions
 from coldstart.vocabulary import Vocabulary
 
@@ -108,12 +108,13 @@ class Factors:
         ----------
         model : a fitted model of implicit
         interactions : Interactions
-            Those that the model was fitted on, whose ids are those of its rows.
+            Those that the model was fitted on, whose ids are those of its rows. implicit's BPR and
+            LMF sort in place: fit them on ``interactions.user_items.copy()``.
 
         Raises
         ------
         TypeError
-            For a model of another library, or of the GPU.
+            For a model of another library, or of the GPU, and for a bare matrix.
         ValueError
             When the model is not fitted.
         DataError
@@ -164,6 +165,7 @@ class Factors:
             )
             biases = {"user_biases": parts[2], "item_biases": parts[3]}
             return cls.from_arrays(parts[0], parts[1], *ids, **biases)
+        check_log(interactions)
         matrix = interactions.user_items
         met = np.diff(matrix.indptr) > 0, np.bincount(matrix.indices, minlength=matrix.shape[1]) > 0
         if tuple(map(len, parts[:2])) != matrix.shape:

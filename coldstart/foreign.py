@@ -13,7 +13,7 @@ from coldstart.errors import DataError
 if TYPE_CHECKING:
     from coldstart.interactions import Interactions
 
-__all__ = ["Parts", "ids_in_order", "lightfm_parts", "model_parts", "parted"]
+__all__ = ["Parts", "check_log", "ids_in_order", "lightfm_parts", "model_parts", "parted"]
 
 Floats = NDArray[np.float32]
 
@@ -43,6 +43,7 @@ def model_parts(model: Any, interactions: Interactions) -> Parts:
     """Those of a trained model of implicit. Rows without interactions are zeros: the library leaves
     them where they started.
     """
+    check_log(interactions)
     kinds = [k for k in type(model).__mro__ if k.__module__.startswith("implicit.")]
     if not kinds:
         raise TypeError(
@@ -67,6 +68,15 @@ def model_parts(model: Any, interactions: Interactions) -> Parts:
     met = np.diff(matrix.indptr) > 0, np.bincount(matrix.indices, minlength=shapes[1]) > 0
     found = parted(kind, *(np.where(m[:, None], a, 0) for m, a in zip(met, arrays, strict=True)))
     return Parts(*found)
+
+
+def check_log(interactions: Any) -> None:
+    """Fail where it is no `Interactions`, such as a bare matrix."""
+    if not hasattr(interactions, "user_items"):
+        raise TypeError(
+            f"interactions must be Interactions, got {type(interactions).__name__}: "
+            "Interactions.from_csr(matrix, users=, items=) gives it ids"
+        )
 
 
 def lightfm_parts(model: Any, user_features: Any, item_features: Any) -> Parts:

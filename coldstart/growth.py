@@ -25,7 +25,7 @@ Rows = NDArray[np.int64]
 
 def grown(fitted: Fitted, news: Interactions) -> Fitted:
     """The same with the ids of `news` that it did not know: new rows are the prior of an unknown
-    id, and new columns zeros.
+    id, and new columns the mean of all.
     """
     ids = fitted.ids[0].union(news.users), fitted.ids[1].union(news.items)
     (n, m), (old_n, old_m) = (len(ids[0]), len(ids[1])), fitted.shape
@@ -33,7 +33,7 @@ def grown(fitted: Fitted, news: Interactions) -> Fitted:
     belief = fitted.belief.grown(n)
     nothing = sp.csr_matrix((n - old_n, trained.loss.columns.shape[0]), dtype=np.float32)
     rows = solve_believed(belief, np.arange(old_n, n), nothing, trained.loss)
-    columns = np.zeros((m - old_m, trained.columns.shape[1]), np.float32)
+    columns = np.repeat(_mean_column(fitted), m - old_m, axis=0)
     added = sp.csr_matrix((n, m), dtype=np.float32)
     if fitted.added is not None:
         added = widened(fitted.added, (n, m))
@@ -73,7 +73,7 @@ def placed(fitted: Fitted, news: Interactions) -> sp.csr_matrix:
 def updated(fitted: Fitted, news: Interactions, num_threads: int = 0) -> Fitted:
     """Fold in what came since the fit and `news`; of equal pairs the larger value counts."""
     base = grown(fitted, news)
-    batch, earlier = placed(base, news), sp.csr_matrix(base.added)
+    batch, earlier = _unknown(base, placed(base, news)), sp.csr_matrix(base.added)
     added = sp.csr_matrix(earlier.maximum(batch))
     fit_columns = base.matrix.shape[1]
     touched = np.unique(batch.indices)
@@ -107,6 +107,13 @@ def updated(fitted: Fitted, news: Interactions, num_threads: int = 0) -> Fitted:
     )
 
 
+def _unknown(fitted: Fitted, news: sp.csr_matrix) -> sp.csr_matrix:
+    """Those interactions (n, m) that say more than those of the fit."""
+    more = sp.csr_matrix(news.multiply(news > widened(fitted.matrix, fitted.shape)))
+    more.eliminate_zeros()
+    return more.astype(np.float32)
+
+
 def undone(fitted: Fitted) -> Fitted:
     """As it was before what `updated` has folded in; ids that came with that stay, as if nothing
     were known of them.
@@ -114,10 +121,16 @@ def undone(fitted: Fitted) -> Fitted:
     if fitted.added is None:
         return fitted
     columns = fitted.trained.columns.copy()
-    columns[fitted.matrix.shape[1] :] = 0
+    columns[fitted.matrix.shape[1] :] = _mean_column(fitted)
     nothing = sp.csr_matrix(fitted.shape, dtype=np.float32)
     trained = trained_of(fitted.target, _rows_before(fitted), columns, fitted.matrix, nothing)
     return replace(fitted, trained=trained, added=None, before=None)
+
+
+def _mean_column(fitted: Fitted) -> Floats:
+    """The mean (1, g) of the columns of the fit."""
+    known = fitted.trained.columns[: fitted.matrix.shape[1]]
+    return np.asarray(known.mean(axis=0, dtype=np.float64, keepdims=True), np.float32)
 
 
 def _rows_before(fitted: Fitted) -> Floats:

@@ -30,12 +30,14 @@ _JSON_LINES = (".jsonl", ".ndjson")
 Side = Literal["users", "items"]
 
 
-def check_place(path: Path) -> None:
-    """Fail where lists cannot have this name."""
+def check_place(path: Path, ids: Path) -> None:
+    """Fail where lists cannot have this name, or would take that of the file of `ids`."""
     if path.suffix.lower() not in (*_SEPARATORS, *_JSON_LINES, ".parquet"):
         raise ValueError(
             f"--out: expected a file ending in .csv, .tsv, .parquet, .jsonl or .ndjson, got {path}"
         )
+    if path.exists() and ids.exists() and path.samefile(ids):
+        raise ValueError(f"--out: {path} is the file of --ids, choose another")
     if path.is_dir():
         raise ColdstartError(f"cannot write {path}: there is a folder of that name")
 

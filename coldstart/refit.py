@@ -53,16 +53,30 @@ def restarted(fitted: Fitted, everything: Interactions, num_threads: int = 0) ->
     """Rows and columns by all interactions, the rows around the priors that they had at first.
 
     The space stays what it is: sweeps begin at the present columns, and nothing of them is kept
-    beyond that.
+    beyond that. Rows without interactions are their priors, such columns the mean of the others.
     """
     belief = replace(fitted.belief, learned=None)
     base = grown(replace(fitted, belief=belief, others=None), everything)
     total = placed(base, everything)
     known = np.diff(total.T.tocsr().indptr) > 0
     others = Belief.of_mean(base.trained.columns[known], base.target.regularization)
-    others = others.grown(base.shape[1])
+    others = replace(others.grown(base.shape[1]), mapped=np.append(known, False))
+    base = replace(base, trained=_at_rest(base, total, (base.belief, others)))
     trained = _swept(base, total, total, (base.belief, others), SWEEPS_OF_ALL, num_threads)
     return _anew(replace(base, others=None), trained, total)
+
+
+def _at_rest(base: Fitted, total: sp.csr_matrix, beliefs: tuple[Belief, Belief]) -> Trained:
+    """What was trained, with rows and columns that have nothing in `total` at their priors."""
+    trained, sides = base.trained, []
+    for factors, matrix, belief, loss in (
+        (trained.rows, total, beliefs[0], trained.loss),
+        (trained.columns, sp.csr_matrix(total.T), beliefs[1], trained.back),
+    ):
+        idle, out = np.flatnonzero(np.diff(matrix.indptr) == 0), factors.copy()
+        out[idle] = solve_believed(belief, idle, matrix[idle], loss)
+        sides.append(out)
+    return base.target.trained(sides[0], sides[1], total)
 
 
 def posterior(side: Side, counted: int) -> Belief:

@@ -25,7 +25,9 @@ __all__ = ["Request", "checked_gate"]
 
 @dataclass(frozen=True)
 class Request:
-    """The arguments of `WarmStart` that say what is wanted, as they came."""
+    """The arguments of `WarmStart` that say what is wanted, as they came; a `loaded` target has
+    settings that its model cannot tell, such as LightFM's number of epochs.
+    """
 
     model: Any
     adapter: Any
@@ -33,6 +35,7 @@ class Request:
     strength: Any
     gate: Any
     refine: Any
+    loaded: Target | None = None
 
     @property
     def wanted(self) -> Adapter:
@@ -47,7 +50,7 @@ class Request:
     @property
     def target(self) -> Target:
         """What the model stands for."""
-        return target_of(self.model, self.side)
+        return target_of(self.model, self.side) if self.loaded is None else self.loaded
 
     @property
     def fixed(self) -> Strength | None:

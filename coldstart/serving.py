@@ -238,10 +238,14 @@ class Side:
         """Embeddings (q, f) of some rows (-1: unknown ids) after their `history` (q, m), the other
         side held fixed.
 
-        Rows without new history keep their stored embedding.
+        Rows whose history is stored already keep their stored embedding.
         """
         out = np.where((rows >= 0)[:, None], self.factors[rows], np.float32(0))
         fresh = np.flatnonzero((np.diff(history.indptr) > 0) | (rows < 0))
+        if fresh.size:
+            stored, told = self.seen[np.maximum(rows[fresh], 0)], history[fresh]
+            more = np.diff(sp.csr_matrix(told > stored).indptr) > 0
+            fresh = fresh[more | (rows[fresh] < 0)]
         if fresh.size:
             merged = _merged(self.evidence, rows[fresh], history[fresh])
             out[fresh] = solve_believed(

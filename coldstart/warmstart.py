@@ -63,7 +63,8 @@ LogisticMatrixFactorization, or LightFM
         The target model; only its settings are read, and the object stays as it is. implicit's ALS
         knows no priors: `PriorALS` with the same settings takes its place. The others are trained
         by their own library on the target alone; then rows are solved around their priors in the
-        model's own loss. How many epochs is among what `AutoAdapter` chooses.
+        model's own loss. How many epochs is among what `AutoAdapter` chooses; otherwise those of
+        the model, and 30 for LightFM, which has none.
     adapter : Adapter, optional
         Learns the map from anchors, ids that both catalogs have. Settings it leaves open are chosen
         on held-out anchors. `AutoAdapter` by default: they choose among the adapters that it names,
@@ -95,7 +96,8 @@ LogisticMatrixFactorization, or LightFM
         `AutoAdapter` without a list of its own, it is `RidgeAdapter`, which costs little. A number
         as `strength` is the only one that is tried.
     rng : int, numpy.random.Generator or None
-        Seeds the held-out split, and the models whose own `rng` is None.
+        Seeds the held-out split, the models whose own seed is None, and LightFM, of which that
+        cannot be seen.
     num_threads : int, default 0
         0 is all cores.
     show_progress : bool, default False
@@ -140,6 +142,7 @@ LogisticMatrixFactorization, or LightFM
         num_threads: int = 0,
         show_progress: bool = False,
     ) -> None:
+        self._loaded: tuple[Any, Target | None] = (None, None)  # a model, and what it stood for
         self.model = model
         self.adapter = adapter
         self.side = side
@@ -201,7 +204,9 @@ LogisticMatrixFactorization, or LightFM
         seeds = rng.integers(2**31, size=2)
         models = models_of(
             wanted,
-            self._request.target.seeded(int(seeds[0]), self.num_threads),
+            self._request.target.seeded(
+                int(seeds[0]), self.num_threads, given=self.rng is not None
+            ),
             self._origin_model(int(seeds[1])),
             source,
             tune_source=self.source_model is None,
@@ -420,6 +425,7 @@ LogisticMatrixFactorization, or LightFM
                 gate=checked_gate(values["gate"]),
                 refine=refine,
             )
+            warm._loaded = warm.model, fitted.target
             warm.adapter_ = adapter
             warm.provenance_ = values.get("provenance", {})
             warm.report_ = TransferReport.from_json(values["report"])
@@ -467,7 +473,10 @@ LogisticMatrixFactorization, or LightFM
 
     @property
     def _request(self) -> Request:
-        return Request(self.model, self.adapter, self.side, self.strength, self.gate, self.refine)
+        wanted = self.model, self.adapter, self.side, self.strength, self.gate, self.refine
+        model, target = self._loaded
+        same = model is self.model and target is not None and target.side == self.side
+        return Request(*wanted, target if same else None)
 
     def _origin_model(self, seed: int) -> Any:
         """What embeds the source, with a seed where it had none."""
@@ -477,7 +486,9 @@ LogisticMatrixFactorization, or LightFM
             als = isinstance(target, PriorALSTarget)
             model = target.model if als else PriorALS(target.width)
         try:
-            return target_of(model, self.side).seeded(seed, self.num_threads)
+            return target_of(model, self.side).seeded(
+                seed, self.num_threads, given=self.rng is not None
+            )
         except TypeError:  # anything that embeds
             return model
 

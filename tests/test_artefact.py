@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,29 @@ class TestSavingOver:
         after = file_of(folder, "items").stat()
         assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
         assert file_of(folder, "users").name != changed
+
+    def test_who_reads_meanwhile_gets_the_old_model_or_the_new(self, folder: Path) -> None:
+        models = [model(shift=shift) for shift in (0, 1)]
+        done, found = threading.Event(), []
+
+        def save(turn: int) -> None:
+            while not done.is_set():
+                write_artefact(folder, models[turn], CONTENT)
+
+        savers = [threading.Thread(target=save, args=(turn,)) for turn in (0, 1)]
+        for saver in savers:
+            saver.start()
+        try:
+            for _ in range(100):
+                read, _ = read_artefact(folder)
+                found.append(
+                    [all(np.array_equal(read[k], a) for k, a in one.items()) for one in models]
+                )
+        finally:
+            done.set()
+            for saver in savers:
+                saver.join()
+        assert {sum(either) for either in found} == {1}
 
     def test_a_damaged_array_is_replaced(self, folder: Path) -> None:
         file_of(folder, "items").write_bytes(b"damaged")

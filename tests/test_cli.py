@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
+from threading import Thread
 
 import polars as pl
 import pytest
@@ -386,6 +387,27 @@ class TestRecommend:
         readers = {".parquet": pl.read_parquet, ".jsonl": pl.read_ndjson}
         read = readers.get(suffix, pl.read_csv)
         assert read(tmp_path / f"whole{suffix}").equals(read(tmp_path / f"blocks{suffix}"))
+
+    def test_ids_come_out_of_json_lines_and_pipes(self, asked, ids, model, tmp_path):
+        expected, people = succeed(*asked), ids.read_text().split()
+        (tmp_path / "people.jsonl").write_text("".join(f'{{"user": "{u}"}}\n' for u in people))
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        writer = Thread(target=pipe.write_bytes, args=(ids.read_bytes(),))
+        writer.start()
+        for given in (tmp_path / "people.jsonl", pipe):
+            assert succeed("recommend", "--model", model, "--ids", given) == expected
+        writer.join()
+        (tmp_path / "people.jsonl").write_text('{"person": "u1"}\n')
+        shown = fail(1, "recommend", "--model", model, "--ids", tmp_path / "people.jsonl")
+        assert 'every line must be a JSON object with "user" in it' in shown
+
+    def test_the_file_of_ids_is_not_replaced(self, model, tmp_path):
+        ids = tmp_path / "people.csv"
+        ids.write_text("user\nu1\n")
+        shown = fail(2, "recommend", "--model", model, "--ids", ids, "--out", ids)
+        assert "is the file of --ids, choose another" in shown
+        assert ids.read_text() == "user\nu1\n"
 
     def test_an_existing_file_is_replaced(self, asked, tmp_path):
         out = tmp_path / "lists.csv"

@@ -1,6 +1,7 @@
 """What is exported answers like the model."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ from coldstart import PriorALS, WarmStart, export
 from coldstart.adapters import RidgeAdapter
 from coldstart.datasets import make_cross_domain
 from coldstart.errors import ColdstartError
+from coldstart.strength import Fallback, NullArm
 
 
 @pytest.fixture(scope="module", params=["users", "items"])
@@ -42,6 +44,24 @@ def test_tables_hold_the_scores_of_the_model(warm, tmp_path):
     told = json.loads((tmp_path / "out" / "export.json").read_text())
     assert told["recall@10"] == 1.0
     assert told["width"] == x.shape[1]
+
+
+def test_those_who_are_served_what_is_popular_are_exported_so(tmp_path):
+    source, target = make_cross_domain(300, 200, 150, factors=4, rng=0)
+    arm = Fallback((0,), (NullArm("popularity"),))
+    warm = WarmStart(PriorALS(8, rng=0), RidgeAdapter(), strength=1.0, gate=False, rng=0)
+    fitted = warm.fit(source, target)._fitted
+    belief = replace(fitted.belief, open=(False,), fallback=arm, unknown=arm)
+    taken = np.bincount(target.user_items.indices, minlength=len(target.items))
+    extras = replace(fitted.extras, popularity=np.stack([taken, taken]).astype(np.float32))
+    warm._keep(replace(fitted, belief=belief, extras=extras))
+    assert warm.export(tmp_path / "out") == 1.0
+    users, x = vectors(tmp_path / "out" / "users.parquet")
+    items, y = vectors(tmp_path / "out" / "items.parquet")
+    ids, scores = warm.recommend(users[:20], 5)
+    assert scores.max() == taken.max()
+    for row, (listed, values) in enumerate(zip(ids, scores, strict=True)):
+        assert [float(x[row] @ y[items.index(item)]) for item in listed] == values.tolist()
 
 
 def check_index(warm, folder, search):
@@ -102,8 +122,12 @@ def test_an_export_is_replaced_and_nothing_else_is(warm, tmp_path):
     assert (tmp_path / "out" / "items.usearch").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
-    with pytest.raises(ColdstartError, match="is there and no export: choose another folder"):
+    with pytest.raises(ColdstartError, match="is there and no export, or not that alone: choose"):
         warm.export(tmp_path / "mine")
+    warm.save(tmp_path / "out")
+    with pytest.raises(ColdstartError, match="is there and no export, or not that alone"):
+        warm.export(tmp_path / "out")
+    assert WarmStart.load(tmp_path / "out").ids("users") == warm.ids("users")
     with pytest.raises(ValueError, match="format must be one of parquet, usearch, hnswlib"):
         warm.export(tmp_path / "new", format="annoy")
     with pytest.raises(ValueError, match="not fitted"):

@@ -10,6 +10,7 @@ import time
 import numpy as np
 import polars as pl
 import pytest
+import scipy.sparse as sp
 from implicit.cpu.bpr import BayesianPersonalizedRanking
 from implicit.cpu.lmf import LogisticMatrixFactorization
 
@@ -17,6 +18,7 @@ from coldstart import Interactions, PriorALS, WarmStart
 from coldstart.adapters import RidgeAdapter
 from coldstart.datasets import make_cross_domain
 from coldstart.errors import DataError
+from coldstart.serving import solve_believed
 from coldstart.threads import one_blas_thread
 
 SIDES = ("users", "items")
@@ -173,6 +175,26 @@ class TestUpdate:
         assert grown.recommend([only], 3)[0].tolist() == expected.tolist()
         assert not np.array_equal(factors(grown)[0][row], factors(warm)[0][row])
 
+    def test_what_is_known_already_changes_nothing(self, case, stream):
+        warm, side = case
+        again = copy.copy(warm).update(stream.log(stream.first, side))
+        for ours, theirs in zip(factors(again), factors(warm), strict=True):
+            assert np.array_equal(ours, theirs)
+        log = stream.log(stream.first, side)
+        user, item = log.users.ids[3], log.items.ids[log.user_items[3].indices[0]]
+        for ask, who, what in ((warm.recommend, user, item), (warm.audience, item, user)):
+            told, _ = ask([who], 5, history={who: [what]})
+            assert told.tolist() == ask([who], 5)[0].tolist()
+
+    def test_an_item_without_interactions_stands_at_the_mean_of_all(self, case, stream):
+        warm, side = case
+        empty = Interactions.from_csr([[0]], users=["nobody"], items=["nothing"])
+        grown = copy.copy(warm).update(empty)
+        other = grown.served_.other
+        new = other.ids.rows(["nothing" if side == "users" else "nobody"])
+        old = factors(warm)[1]
+        np.testing.assert_allclose(other.factors[new], old.mean(axis=0)[None], atol=1e-5)
+
     def test_an_object_that_is_no_log_is_refused(self, stream):
         warm = stream.fit(MODELS["PriorALS"](), "users")
         with pytest.raises(TypeError, match="interactions must be Interactions, got dict"):
@@ -251,6 +273,21 @@ class TestRefit:
         prior = direct._fitted.belief.prior.mean[: len(warm._fitted.belief.mapped) - 1]
         assert np.array_equal(prior, warm._fitted.belief.prior.mean[:-1])
 
+    def test_who_is_not_among_all_interactions_is_forgotten(self, case, stream):
+        """Their rows are what nobody's interactions say: the prior alone."""
+        warm, side = case
+        log = stream.log(stream.first, side)
+        gone = getattr(log, side).ids[3]
+        kept = stream.first[stream.users[stream.first] != gone]
+        again = copy.copy(warm).refit(all_interactions=stream.log(kept, side))
+        row = again.served_.mapped.ids.rows([gone])
+        served = again.served_.mapped
+        expected = solve_believed(
+            served.belief, row, sp.csr_matrix((1, served.seen.shape[1])), served.loss
+        )
+        assert np.array_equal(served.factors[row], expected)
+        assert not np.array_equal(served.factors[row], factors(warm)[0][row])
+
     def test_it_survives_a_file_and_goes_on(self, case, stream, tmp_path):
         warm, side = case
         again = copy.copy(warm).refit(stream.log(stream.later[:40], side))
@@ -265,6 +302,21 @@ class TestRefit:
     def test_one_of_the_two_is_asked_for(self, case):
         with pytest.raises(ValueError, match="pass either new or all_interactions"):
             case[0].refit()
+
+
+@pytest.mark.parametrize("alpha", [0.25, 1.0, 5.0])
+def test_scores_stay_where_they_are_whatever_confidence_and_news(stream, alpha):
+    """Interactions are 1 and their absence 0, so no score is far beyond."""
+    warm = stream.fit(PriorALS(6, alpha=alpha, regularization=0.01, rng=0), "users")
+    users, items = (list(warm.ids(side)) for side in SIDES)
+    liked = np.arange(len(users))[:, None] % 3 == np.arange(len(items)) % 3
+    news = Interactions.from_csr(sp.csr_matrix(liked.astype(float)), users=users, items=items)
+    for _ in range(3):
+        warm.refit(news)
+    rows, columns = factors(warm)
+    scores = rows @ columns.T
+    assert np.abs(scores).max() < 2.5
+    assert scores[liked].mean() > scores[~liked].mean() + 0.1
 
 
 def test_lists_are_right_while_others_update(stream):

@@ -120,8 +120,11 @@ class Target(Protocol):
         """Others like it, with settings that held-out people may prefer."""
         ...
 
-    def seeded(self, seed: int, num_threads: int) -> Target:
-        """The same with a seed where it had none, and so many threads where that is not 0."""
+    def seeded(self, seed: int, num_threads: int, *, given: bool = False) -> Target:
+        """The same with a seed where it had none, and so many threads where that is not 0.
+
+        Whether LightFM had one cannot be seen: there the seed counts where it was `given`.
+        """
         ...
 
     def fit(self, matrix: sp.csr_matrix, *, show_progress: bool = False) -> Trained:

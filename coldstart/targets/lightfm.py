@@ -50,6 +50,13 @@ class LightFMTarget(StochasticTarget):
         """That of its loss: WARP weighs pairs by the rank of what is liked."""
         return KINDS[self.settings["loss"]]
 
+    def seeded(self, seed: int, num_threads: int, *, given: bool = False) -> LightFMTarget:
+        """The same with this seed where the caller has given one: LightFM makes a generator of its
+        own of any seed and of none.
+        """
+        settings = {**self.settings, "random_state": seed} if given else self.settings
+        return replace(self, settings=settings)
+
     def __str__(self) -> str:
         return super().__str__().replace("LightFM", f"LightFM ({self.settings['loss']})")
 

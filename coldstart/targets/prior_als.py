@@ -49,7 +49,7 @@ class PriorALSTarget:
         """Twice as wide, less confident, or held more firmly."""
         return [replace(self, model=scaled(self.model, settings)) for settings in VARIANTS]
 
-    def seeded(self, seed: int, num_threads: int) -> PriorALSTarget:
+    def seeded(self, seed: int, num_threads: int, *, given: bool = False) -> PriorALSTarget:
         """The same with a seed where it had none, and so many threads where that is not 0."""
         settings = self.model.get_params()
         if settings["rng"] is None:

@@ -91,7 +91,7 @@ class StochasticTarget(ABC):
     def _assembled(self, learned: Parts) -> Any:
         """A trained model of the library."""
 
-    def seeded(self, seed: int, num_threads: int) -> StochasticTarget:
+    def seeded(self, seed: int, num_threads: int, *, given: bool = False) -> StochasticTarget:
         """The same with a seed where it had none, and so many threads where that is not 0."""
         settings = dict(self.settings)
         if settings["random_state"] is None:

@@ -3,6 +3,7 @@
 import copy
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -183,6 +184,9 @@ def test_a_seed_is_set_where_there_was_none_and_so_are_threads():
     assert bare.seeded(5, 1).settings["num_threads"] == 1
     given = target_of(MODELS["BPR"](), "users")
     assert given.seeded(5, 0).settings["random_state"] == 3
+    hidden = target_of(MODELS["warp"](), "users")  # LightFM keeps no seed
+    assert hidden.seeded(5, 0).settings["random_state"] is hidden.settings["random_state"]
+    assert hidden.seeded(5, 0, given=True).settings["random_state"] == 5
 
 
 class TestWarmStart:
@@ -231,3 +235,21 @@ class TestWarmStart:
         warm = WarmStart(MODELS["BPR"](), adapter, strength=1.0, rng=0).fit(*world)
         assert warm.report_.gate is not None
         assert "BPR, 60 epochs, 1 times log popularity added" in str(warm.report_)
+
+
+def test_a_loaded_model_is_fitted_again_as_it_was_chosen(tmp_path):
+    """LightFM's object tells neither its number of epochs nor what is added to biases."""
+    source, target = make_cross_domain(
+        60, 24, 20, source_interactions=6, target_interactions=4, factors=3, rng=0
+    )
+    warm = WarmStart(MODELS["warp"](), RidgeAdapter(1.0), strength=1.0, gate=False, rng=0)
+    warm.fit(source, target)
+    chosen = replace(warm._fitted.target, epochs=7, popularity=0.5)
+    warm._keep(replace(warm._fitted, target=chosen))
+    warm.save(tmp_path)
+    again = WarmStart.load(tmp_path)
+    again.adapter = RidgeAdapter(1.0)
+    again.fit(source, target)
+    assert (again._fitted.target.epochs, again._fitted.target.popularity) == (7, 0.5)
+    again.model = MODELS["warp"]()
+    assert again.fit(source, target)._fitted.target.epochs == 30
