@@ -105,7 +105,8 @@ LogisticMatrixFactorization, or LightFM
     Attributes
     ----------
     model_ : PriorALS, or a model of the class that was passed
-        The trained target model; its rows are those of the target catalog.
+        The trained target model; its rows are those of the target catalog. Rows that it folds in
+        anew are pulled by the source's prior alone.
     adapter_ : Adapter
         The chosen one, fitted on all anchors.
     strength_ : Strength
