@@ -57,7 +57,7 @@ def limits(data: Path) -> list[Limit]:
 
 def measured(limit: Limit, environment: dict[str, str]) -> dict[str, Any]:
     """Run the command of a limit, and say what it cost and whether that is within the limit."""
-    runs = [_run(limit.arguments, environment) for _ in range(limit.runs)]
+    runs = [run_command(limit.arguments, environment) for _ in range(limit.runs)]
     seconds = median(run[0] for run in runs)
     gigabytes = max(run[1] for run in runs)
     return {
@@ -72,7 +72,7 @@ def measured(limit: Limit, environment: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _run(arguments: tuple[str, ...], environment: dict[str, str]) -> tuple[float, float]:
+def run_command(arguments: tuple[str, ...], environment: dict[str, str]) -> tuple[float, float]:
     """Seconds and peak gigabytes of one run, which must succeed."""
     program = str(Path(sysconfig.get_path("scripts"), "coldstart"))
     with tempfile.TemporaryFile() as errors:

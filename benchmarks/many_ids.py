@@ -12,15 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import polars as pl
+from limits import run_command
 from provenance import provenance
 
 from coldstart import Interactions, PriorALS, WarmStart
@@ -51,14 +49,9 @@ def write_ids(path: Path, count: int) -> None:
 
 def measured(model: Path, ids: Path, out: Path) -> dict[str, Any]:
     """Seconds and peak memory of one command."""
-    command = [sys.executable, "-m", "coldstart", "recommend", "--model", str(model)]
-    began = time.perf_counter()
-    process = subprocess.Popen([*command, "--ids", str(ids), "--out", str(out)])
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"recommend ended with {status}")
-    seconds = round(time.perf_counter() - began, 1)
-    return {"seconds": seconds, "peak, MiB": round(usage.ru_maxrss / 1024)}
+    asked = ("recommend", "--model", str(model), "--ids", str(ids), "--out", str(out))
+    seconds, gigabytes = run_command(asked, dict(os.environ))
+    return {"seconds": round(seconds, 1), "peak, MiB": round(gigabytes * 1e9 / 2**20)}
 
 
 def main() -> None:

@@ -19,11 +19,12 @@ import numpy as np
 from coldstart.errors import ColdstartError, DataError
 from coldstart.vocabulary import Vocabulary
 
-__all__ = ["AskedIds", "as_in", "naming", "readable_again"]
+__all__ = ["JSON_LINES", "SEPARATORS", "AskedIds", "as_in", "naming", "readable_again"]
 
 IDS_AT_ONCE = 10_000
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+JSON_LINES = (".jsonl", ".ndjson")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +59,10 @@ class AskedIds:
         if name.endswith(".parquet"):
             return self._of_parquet()
         suffix = Path(name.removesuffix(".gz")).suffix
-        if suffix in (".jsonl", ".ndjson"):
+        if suffix in JSON_LINES:
             return self._of_json()
-        if suffix in _SEPARATORS:
-            return self._of_table(_SEPARATORS[suffix])
+        if suffix in SEPARATORS:
+            return self._of_table(SEPARATORS[suffix])
         return self._of_lines()
 
     def _of_lines(self) -> Iterator[Sequence[str]]:

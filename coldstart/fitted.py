@@ -79,6 +79,11 @@ class Fitted:
         return len(self.ids[0]), len(self.ids[1])
 
     @property
+    def counted(self) -> tuple[int, int]:
+        """Numbers of rows and columns before any came with `added`."""
+        return self.base or self.shape
+
+    @property
     def served(self) -> Served:
         """Both sides, ready to answer."""
         trained, (rows, columns), m = self.trained, self.ids, self.matrix.shape[1]

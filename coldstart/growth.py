@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from coldstart.fitted import Fitted, trained_of, widened
 from coldstart.interactions import Interactions
-from coldstart.serving import Belief, solve_believed
+from coldstart.serving import Belief, beyond, solve_believed, with_any
 
 __all__ = ["grown", "placed", "undone", "updated"]
 
@@ -58,7 +58,7 @@ def grown(fitted: Fitted, news: Interactions) -> Fitted:
         added,
         before,
         others,
-        fitted.base or fitted.shape,
+        fitted.counted,
     )
 
 
@@ -73,8 +73,8 @@ def placed(fitted: Fitted, news: Interactions) -> sp.csr_matrix:
 def updated(fitted: Fitted, news: Interactions, num_threads: int = 0) -> Fitted:
     """Fold in what came since the fit and `news`; of equal pairs the larger value counts."""
     base = grown(fitted, news)
-    batch, earlier = _unknown(base, placed(base, news)), sp.csr_matrix(base.added)
-    added = sp.csr_matrix(earlier.maximum(batch))
+    batch = beyond(widened(base.matrix, base.shape), placed(base, news))
+    added = sp.csr_matrix(sp.csr_matrix(base.added).maximum(batch))
     fit_columns = base.matrix.shape[1]
     touched = np.unique(batch.indices)
     touched = touched[touched >= fit_columns].astype(np.int64)
@@ -91,7 +91,7 @@ def updated(fitted: Fitted, news: Interactions, num_threads: int = 0) -> Fitted:
         num_threads=num_threads,
     )
     trained = trained_of(base.target, fitted_rows, columns, base.matrix, added)
-    again = _with_any(batch) | _with_any(added[:, touched])
+    again = with_any(batch) | with_any(added[:, touched])
     where = np.flatnonzero(again)
     whole = replace(base, trained=trained, added=added)
     rows[where] = solve_believed(
@@ -100,18 +100,11 @@ def updated(fitted: Fitted, news: Interactions, num_threads: int = 0) -> Fitted:
     return replace(
         whole,
         trained=trained_of(base.target, rows, columns, base.matrix, added),
-        before=fitted_rows[_with_any(added)],
+        before=fitted_rows[with_any(added)],
         extras=base.extras.grown(
             len(rows), np.bincount(whole.seen.indices, minlength=len(columns))
         ),
     )
-
-
-def _unknown(fitted: Fitted, news: sp.csr_matrix) -> sp.csr_matrix:
-    """Those interactions (n, m) that say more than those of the fit."""
-    more = sp.csr_matrix(news.multiply(news > widened(fitted.matrix, fitted.shape)))
-    more.eliminate_zeros()
-    return more.astype(np.float32)
 
 
 def undone(fitted: Fitted) -> Fitted:
@@ -137,10 +130,5 @@ def _rows_before(fitted: Fitted) -> Floats:
     """Rows (n, f) as they were before interactions were added."""
     rows = fitted.trained.rows.copy()
     if fitted.added is not None:
-        rows[_with_any(fitted.added)] = fitted.before
+        rows[with_any(fitted.added)] = fitted.before
     return rows
-
-
-def _with_any(matrix: sp.csr_matrix) -> NDArray[np.bool_]:
-    """Rows (n,) with an interaction."""
-    return np.asarray(np.diff(sp.csr_matrix(matrix).indptr) > 0)

@@ -24,15 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Lists", "check_place", "histories", "told"]
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
-_JSON_LINES = (".jsonl", ".ndjson")
-
 Side = Literal["users", "items"]
 
 
 def check_place(path: Path, ids: Path) -> None:
     """Fail where lists cannot have this name, or would take that of the file of `ids`."""
-    if path.suffix.lower() not in (*_SEPARATORS, *_JSON_LINES, ".parquet"):
+    from coldstart.asked import JSON_LINES, SEPARATORS
+
+    if path.suffix.lower() not in (*SEPARATORS, *JSON_LINES, ".parquet"):
         raise ValueError(
             f"--out: expected a file ending in .csv, .tsv, .parquet, .jsonl or .ndjson, got {path}"
         )
@@ -155,14 +154,16 @@ class Lists:
             raise ColdstartError(f"cannot write {path}: {error}") from None
 
     def _write_whole(self, path: Path, suffix: str) -> None:
+        from coldstart.asked import JSON_LINES, SEPARATORS
+
         if suffix == ".parquet":
             self._write_parquet(path)
             return
         with path.open("wb") as file:
-            if suffix in _JSON_LINES:
+            if suffix in JSON_LINES:
                 self._write_json(file)
             else:
-                self._write_text(file, _SEPARATORS[suffix])
+                self._write_text(file, SEPARATORS[suffix])
 
     def _write_text(self, file: BinaryIO, separator: str) -> None:
         for number, frame in enumerate(self):

@@ -29,7 +29,7 @@ def refitted(fitted: Fitted, news: Interactions, num_threads: int = 0) -> Fitted
     start = undone(fitted)
     belief, others = (
         posterior(side, counted)
-        for side, counted in zip(_sides(start), (start.base or start.shape)[::-1], strict=True)
+        for side, counted in zip(_sides(start), start.counted[::-1], strict=True)
     )
     base = grown(replace(start, belief=belief, others=others.learned), news)
     batch = placed(base, news)

@@ -266,7 +266,7 @@ class LogisticLoss:
         def work(some: NDArray[np.int64]) -> None:
             _, _, curve = self._terms(matrix[some])(rows[some].astype(np.float64))
             along[some] += np.einsum("bff->bf", curve)
-            totals[int(some.min(initial=self.columns.size))] = curve.sum(axis=0)
+            totals[int(some[0])] = curve.sum(axis=0)
 
         _in_blocks(matrix, work, 0)
         return along, np.sum([totals[block] for block in sorted(totals)], axis=0)
@@ -518,6 +518,8 @@ def _in_blocks(
     """Call `work` with numbers of rows that have interactions, not too many of these at once."""
     sizes = np.diff(matrix.indptr)
     rows = np.flatnonzero(sizes)
+    if not len(rows):
+        return
     ends = np.cumsum(np.maximum(sizes[rows], INTERACTIONS_AT_ONCE // ROWS_AT_ONCE))
     parts = np.split(rows, np.flatnonzero(np.diff(ends // INTERACTIONS_AT_ONCE)) + 1)
     run_blocks(lambda begin, _: work(parts[begin]), len(parts), block=1, num_threads=num_threads)

@@ -66,7 +66,7 @@ def to_parts(fitted: Fitted) -> tuple[Arrays, dict[str, Any]]:
     if fitted.added is not None:
         arrays |= {f"added_{part}": getattr(fitted.added, part) for part in _CSR}
         arrays["before"] = fitted.before
-        values["base"] = list(fitted.base or fitted.shape)
+        values["base"] = list(fitted.counted)
     for name, learned in (("learned", fitted.belief.learned), ("others", fitted.others)):
         if learned is not None:
             arrays[f"{name}_place"] = learned.place
@@ -111,15 +111,9 @@ def from_parts(arrays: Arrays, values: dict[str, Any]) -> Fitted:
     matrix = _csr(arrays, "seen", (n_fitted, m_fitted))
     if matrix.shape[0] > n or matrix.shape[1] > m:
         raise ValueError(f"interactions {matrix.shape} do not fit {n} and {m} ids")
-    added = before = base = None
-    if "added_data" in arrays:
-        added, before = _csr(arrays, "added", (n, m)), arrays["before"]
-        base = int(values["base"][0]), int(values["base"][1])
-        changed = np.count_nonzero(np.diff(added.indptr))
-        if before.shape != (changed, rows.shape[1]):
-            raise ValueError(f"{changed} rows changed, and {before.shape} were kept")
-        if not (matrix.shape[0] <= base[0] <= n and matrix.shape[1] <= base[1] <= m):
-            raise ValueError(f"{base} ids before the last ones do not fit {n} and {m}")
+    added, before, base = _added(arrays, values, (n, m))
+    if base is not None and not (n_fitted <= base[0] <= n and m_fitted <= base[1] <= m):
+        raise ValueError(f"{base} ids before the last ones do not fit {n} and {m}")
     target = target_from(values["target"], values["side"])
     trained = trained_of(target, rows, columns, matrix, added)
     _check_widths(target, trained, belief)
@@ -128,6 +122,21 @@ def from_parts(arrays: Arrays, values: dict[str, Any]) -> Fitted:
         raise ValueError(f"{len(extras.rows)} rows of the row map do not fit {n} ids")
     others = _learned(arrays, values, "others")
     return Fitted(target, trained, belief, ids, matrix, extras, added, before, others, base)
+
+
+def _added(
+    arrays: Arrays, values: dict[str, Any], shape: tuple[int, int]
+) -> tuple[sp.csr_matrix | None, NDArray[Any] | None, tuple[int, int] | None]:
+    """Interactions (n, m) that came after the fit, the rows (k, f) of those with some as they were
+    before, and the numbers of ids then.
+    """
+    if "added_data" not in arrays:
+        return None, None, None
+    added, before = _csr(arrays, "added", shape), arrays["before"]
+    kept = np.count_nonzero(np.diff(added.indptr)), arrays["mapped_factors"].shape[1]
+    if before.shape != kept:
+        raise ValueError(f"rows {kept} changed, and {before.shape} were kept")
+    return added, before, (int(values["base"][0]), int(values["base"][1]))
 
 
 def _check_kinds(arrays: Arrays) -> None:

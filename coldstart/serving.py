@@ -19,7 +19,7 @@ from coldstart.strength import WHOSE, Counts, Fallback, NullArm, Strength
 from coldstart.targets import Layout
 from coldstart.vocabulary import Vocabulary
 
-__all__ = ["Belief", "Extras", "Served", "Side", "solve_believed", "trust_of"]
+__all__ = ["Belief", "Extras", "Served", "Side", "beyond", "solve_believed", "trust_of", "with_any"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -241,11 +241,9 @@ class Side:
         Rows whose history is stored already keep their stored embedding.
         """
         out = np.where((rows >= 0)[:, None], self.factors[rows], np.float32(0))
-        fresh = np.flatnonzero((np.diff(history.indptr) > 0) | (rows < 0))
-        if fresh.size:
-            stored, told = self.seen[np.maximum(rows[fresh], 0)], history[fresh]
-            more = np.diff(sp.csr_matrix(told > stored).indptr) > 0
-            fresh = fresh[more | (rows[fresh] < 0)]
+        unknown, told = rows < 0, np.diff(history.indptr) > 0
+        told[told] = with_any(beyond(self.seen[np.maximum(rows[told], 0)], history[told]))
+        fresh = np.flatnonzero(unknown | told)
         if fresh.size:
             merged = _merged(self.evidence, rows[fresh], history[fresh])
             out[fresh] = solve_believed(
@@ -258,6 +256,20 @@ class Side:
         value counts.
         """
         return _merged(self.seen, rows, history)
+
+
+def beyond(stored: sp.csr_matrix, told: sp.csr_matrix) -> sp.csr_matrix:
+    """Those `told` interactions (n, m) that say more than the `stored` ones (n, m)."""
+    if not told.nnz:
+        return told
+    more = sp.csr_matrix(told.multiply(told > stored), dtype=np.float32)
+    more.eliminate_zeros()
+    return more
+
+
+def with_any(matrix: sp.csr_matrix) -> NDArray[np.bool_]:
+    """Which rows (n,) have an interaction."""
+    return np.asarray(np.diff(sp.csr_matrix(matrix).indptr) > 0)
 
 
 def _merged(stored: sp.csr_matrix, rows: Rows, history: sp.csr_matrix) -> sp.csr_matrix:
