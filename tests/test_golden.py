@@ -35,17 +35,21 @@ def attacks():
         yield script(HERE.parent / "benchmarks" / "artefacts.py")
 
 
+GRADIENTS = [f"v4-{model}" for model in ("bpr", "lmf", "lightfm")]
+
+
 def test_there_is_one_of_every_version():
     assert {path.name for path in GOLDEN.glob("v*") if path.is_dir()} == {
-        f"v{version}" for version in range(1, VERSION + 1)
+        *(f"v{version}" for version in range(1, VERSION + 1)),
+        *GRADIENTS,
     }
 
 
-@pytest.mark.parametrize("version", range(READABLE, VERSION + 1))
+@pytest.mark.parametrize("name", [f"v{n}" for n in range(READABLE, VERSION + 1)] + GRADIENTS)
 @pytest.mark.parametrize("mmap", [False, True])
-def test_versions_that_are_read_answer_as_they_did(make, version, mmap):
-    expected = json.loads((GOLDEN / f"v{version}.json").read_text())
-    found = make.answers(WarmStart.load(GOLDEN / f"v{version}", mmap=mmap))
+def test_versions_that_are_read_answer_as_they_did(make, name, mmap):
+    expected = json.loads((GOLDEN / f"{name}.json").read_text())
+    found = make.answers(WarmStart.load(GOLDEN / name, mmap=mmap))
     assert found["ids"] == expected["ids"]
     assert found["told"] == expected["told"]
     np.testing.assert_allclose(found["scores"], expected["scores"], atol=2e-4)
