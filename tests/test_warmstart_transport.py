@@ -11,7 +11,6 @@ from coldstart.adapters import TransportAdapter
 from coldstart.als import PriorALS
 from coldstart.anchors import Anchors
 from coldstart.arms.warm import WarmArm
-from coldstart.datasets import make_cross_domain
 from coldstart.errors import AlignmentError
 from coldstart.evaluation import evaluate
 from coldstart.interactions import Interactions
@@ -20,9 +19,8 @@ from coldstart.warmstart import WarmStart
 
 pytest.importorskip("ot", reason="needs the library POT")
 
-N_USERS, SHARED = 400, 60
-SMALL = {"n_users": N_USERS, "n_source_items": 60, "n_target_items": 50, "overlap": 1.0}
-CLEAR = {"factors": 3, "target_factors": 3, "source_interactions": 15, "noise": 0.1, "rng": 1}
+GROUPS, N_ITEMS = (150, 100, 70, 50, 30), 60
+N_USERS, SHARED = sum(GROUPS), 60
 QUICK = {"representatives": 40, "starts": 10, "permutations": 9, "level": 0.1}
 
 
@@ -48,15 +46,29 @@ def make_warm(**settings):
     )
 
 
+def drawn(groups, spread, rng):
+    """Twelve items a person, by the taste of the person's group, whose logits `spread` so far."""
+    group = rng.permutation(np.repeat(np.arange(len(groups)), groups))
+    taste = spread * rng.standard_normal((len(groups), N_ITEMS))[group]
+    taken = np.argsort(-taste - rng.gumbel(size=taste.shape), axis=1)[:, :12]
+    matrix = np.zeros(taste.shape, np.float32)
+    np.put_along_axis(matrix, taken, 1, axis=1)
+    users, items = (
+        [f"{kind}{n}" for n in range(many)] for kind, many in zip("us", taste.shape, strict=True)
+    )
+    return Interactions.from_csr(matrix, users, items)
+
+
 @pytest.fixture(scope="module")
 def log():
-    return make_cross_domain(**SMALL, **CLEAR).source
+    """Groups that differ in size and taste: a shape like no other."""
+    return drawn(GROUPS, 2.0, np.random.default_rng(3))
 
 
 @pytest.fixture(scope="module")
-def unrelated():
-    """Catalogs whose shapes agree no better than by chance."""
-    return make_cross_domain(**SMALL, **{**CLEAR, "rng": 0}, target_interactions=12)
+def unrelated(log):
+    """Catalogs whose shapes agree no better than by chance: the other has none."""
+    return log, drawn([N_USERS], 0.0, np.random.default_rng(103))
 
 
 @pytest.fixture(scope="module")
