@@ -47,13 +47,14 @@ def answer(
     if missing == "raise" and unknown.any():
         wanted = [asked[place] for place in np.flatnonzero(unknown)]
         _raise_unknown(query.ids, wanted, "to serve them the most popular")
-    wanted_rows = served.queries(query, rows, news, num_threads)
+    seen = query.merged(rows, news)
+    wanted_rows = served.queries(query, rows, news, num_threads, merged=seen)
     ranked = served.ranked(catalog)
     found, scores = recommend_rows(
         wanted_rows,
         ranked.rows,
         n,
-        seen=query.merged(rows, news),
+        seen=seen,
         sizes=ranked.sizes,
         num_threads=num_threads,
     )
@@ -71,6 +72,9 @@ def _history_matrix(
             f"history names {len(strangers)} ids that were not asked for, "
             f"for example {min(strangers, key=str)!r}"
         )
+    shape = len(ids), len(columns)
+    if not history:
+        return sp.csr_matrix(shape, dtype=np.float32)
     indptr, indices = [0], []
     for key in ids:
         wanted = as_ids(history.get(key, ()))
@@ -82,7 +86,7 @@ def _history_matrix(
         indptr.append(indptr[-1] + len(indices[-1]))
     flat = np.concatenate([*indices, np.empty(0, np.int64)])
     parts = np.ones(len(flat), np.float32), flat, np.array(indptr)
-    return sp.csr_matrix(parts, shape=(len(ids), len(columns)))
+    return sp.csr_matrix(parts, shape=shape)
 
 
 def _raise_unknown(known: Vocabulary, ids: list[Any], otherwise: str) -> None:

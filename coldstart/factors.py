@@ -108,8 +108,8 @@ class Factors:
         ----------
         model : a fitted model of implicit
         interactions : Interactions
-            Those that the model was fitted on, whose ids are those of its rows. implicit's BPR and
-            LMF sort in place: fit them on ``interactions.user_items.copy()``.
+            Those that the model was fitted on, whose ids are those of its rows. implicit takes no
+            read-only arrays: fit its models on ``interactions.user_items.copy()``.
 
         Raises
         ------
@@ -140,8 +140,8 @@ class Factors:
         ----------
         model : fitted LightFM
         interactions : Interactions, optional
-            Those that the model was fitted on. Rows without interactions are zeros where they have
-            no features.
+            Those that the model was fitted on, as ``interactions.user_items.copy()``: LightFM takes
+            no read-only arrays. Rows without interactions are zeros where they have no features.
         users, items : ids in row order, or dict of id to row, optional
             Instead of `interactions`: for example parts 0 and 2 of ``Dataset.mapping()``. Row
             numbers by default.

@@ -23,7 +23,8 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Interactions:
-    """The interactions of one catalog. Frozen, and its arrays are read-only.
+    """The interactions of one catalog. Frozen, and its arrays are read-only: what wants to write to
+    them, such as the `fit` of implicit and LightFM, takes ``user_items.copy()``.
 
     Build it with `from_frame` or `from_csr`; the class itself takes finished parts only.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -172,7 +173,7 @@ def _seen_columns(
         return np.zeros(shape[0] + 1, dtype=np.int64), np.empty(0, dtype=np.int32)
     if seen.shape != shape:
         raise ValueError(f"scores has shape {shape} but seen {seen.shape}: they must be equal")
-    seen = csr_matrix(seen)
+    seen = seen.tocsr()
     if not seen.has_sorted_indices:
         seen = seen.sorted_indices()
     return seen.indptr.astype(np.int64), seen.indices.astype(np.int32, copy=False)
@@ -188,11 +189,17 @@ def row_sizes(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 def _tie_order(order: ArrayLike | None, n_columns: int) -> NDArray[np.int64]:
     """`order` as an array, once it is known to be a permutation of the columns."""
     if order is None:
-        return np.arange(n_columns)
+        return _natural_order(n_columns)
     order = np.ascontiguousarray(order)
     if not np.array_equal(np.sort(order), np.arange(n_columns)):
         raise ValueError(f"order must be a permutation of the {n_columns} column numbers")
     return order.astype(np.int64, copy=False)
+
+
+@lru_cache(maxsize=2)  # users and items
+def _natural_order(n_columns: int) -> NDArray[np.int64]:
+    """Column numbers, kept: writing them anew is work that one list can feel."""
+    return np.arange(n_columns)
 
 
 @njit(cache=True, nogil=True)

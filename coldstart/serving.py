@@ -114,10 +114,12 @@ class Belief:
     def arms(self, rows: Rows, counts: Counts) -> NDArray[np.object_]:
         """The arm without a source (q,) of rows that do not follow it, None for those that do."""
         chosen = np.full(len(rows), None, object)
-        follows = self.follows(rows, counts)
+        left = ~self.follows(rows, counts) & ~self.knows(rows)
+        if not left.any():
+            return chosen
         for fallback, who in (
-            (self.fallback, self.mapped[rows] & ~follows & ~self.knows(rows)),
-            (self.unknown, ~self.mapped[rows] & ~self.knows(rows)),
+            (self.fallback, left & self.mapped[rows]),
+            (self.unknown, left & ~self.mapped[rows]),
         ):
             arms = np.array([*fallback.arms, None], object)[:-1]
             chosen[who] = arms[fallback.bucket(counts[who])]
@@ -242,7 +244,8 @@ class Side:
         """
         out = np.where((rows >= 0)[:, None], self.factors[rows], np.float32(0))
         unknown, told = rows < 0, np.diff(history.indptr) > 0
-        told[told] = with_any(beyond(self.seen[np.maximum(rows[told], 0)], history[told]))
+        if told.any():
+            told[told] = with_any(beyond(self.seen[np.maximum(rows[told], 0)], history[told]))
         fresh = np.flatnonzero(unknown | told)
         if fresh.size:
             merged = _merged(self.evidence, rows[fresh], history[fresh])
@@ -273,7 +276,9 @@ def with_any(matrix: sp.csr_matrix) -> NDArray[np.bool_]:
 
 
 def _merged(stored: sp.csr_matrix, rows: Rows, history: sp.csr_matrix) -> sp.csr_matrix:
-    found = stored[np.maximum(rows, 0)]
+    places = np.maximum(rows, 0)
+    one = len(places) == 1  # a slice takes less than half as long, and a server asks for one
+    found = stored[places[0] : places[0] + 1] if one else stored[places]
     if (rows < 0).any():
         found = sp.csr_matrix(sp.diags((rows >= 0).astype(np.float32)) @ found)
         found.eliminate_zeros()
@@ -435,9 +440,19 @@ class Served:
         """The rows (n, D) of one side as they are ranked."""
         return self.ranked(side).rows
 
-    def queries(self, side: Side, rows: Rows, history: sp.csr_matrix, num_threads: int) -> Floats:
+    def queries(
+        self,
+        side: Side,
+        rows: Rows,
+        history: sp.csr_matrix,
+        num_threads: int,
+        *,
+        merged: sp.csr_matrix | None = None,
+    ) -> Floats:
         """Rows (q, D) whose products with the catalog of the other side are the scores of some
-        rows (-1: unknown ids) after their `history`.
+        rows (-1: unknown ids) after their `history` (q, m).
+
+        `merged` (q, m) is what `Side.merged` makes of both, where the caller has it already.
         """
         embedded = side.embed(rows, history, num_threads)
         if side is self.other:
@@ -445,7 +460,7 @@ class Served:
             known = np.where((rows >= 0)[:, None], columns[rows], np.float32(0))
             nothing = np.zeros((len(rows), unliked.shape[1]), np.float32)
             return _hstacked(self.layout.columns(embedded, rows), known, nothing)
-        merged = side.merged(rows, history)
+        merged = side.merged(rows, history) if merged is None else merged
         wide = self._widened(rows, embedded, merged, num_threads)
         for place, arm in enumerate(side.belief.arms(rows, np.diff(merged.indptr))):
             if arm is not None and arm.kind == "popularity":
