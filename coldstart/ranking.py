@@ -173,7 +173,7 @@ def _seen_columns(
         return np.zeros(shape[0] + 1, dtype=np.int64), np.empty(0, dtype=np.int32)
     if seen.shape != shape:
         raise ValueError(f"scores has shape {shape} but seen {seen.shape}: they must be equal")
-    seen = seen.tocsr()
+    seen = csr_matrix(seen)
     if not seen.has_sorted_indices:
         seen = seen.sorted_indices()
     return seen.indptr.astype(np.int64), seen.indices.astype(np.int32, copy=False)
