@@ -21,7 +21,8 @@ FOLDER = Path(__file__).parent / "results"
 class Study:
     """What a results file says at its head, its runs, and what follows from them.
 
-    Runs that the file already has are kept, whatever commit they are of: each says its own.
+    Runs that the file already has are kept, whatever commit and machine they are of: each says its
+    own.
     """
 
     file: Path
@@ -41,7 +42,7 @@ class Study:
 
     def add(self, run: dict[str, Any]) -> dict[str, Any]:
         """Take in a run; it is written by `save`."""
-        self.runs.append({**run, "commit": self.head["commit"]})
+        self.runs.append({**run, **{name: self.head[name] for name in ("commit", "cpu")}})
         return self.runs[-1]
 
     def save(self) -> None:
