@@ -68,14 +68,15 @@ def dense_catalog(users, n_items=4):
 
 
 def test_a_study_goes_on_where_it_stopped(scripts, tmp_path, monkeypatch):
-    monkeypatch.setattr(scripts.study, "provenance", lambda: {"commit": "abc"})
+    monkeypatch.setattr(scripts.study, "provenance", lambda: {"commit": "abc", "cpu": "Z80"})
     file = tmp_path / "study.json"
     first = scripts.study.Study.at(file, seeds=[0])
     first.add({"pair": "a", "seed": 0})
     first.summary = [{"runs": 1}]
     first.save()
     again = scripts.study.Study.at(file, seeds=[0])
-    assert again.find(pair="a", seed=0)["commit"] == "abc"
+    found = again.find(pair="a", seed=0)
+    assert (found["commit"], found["cpu"]) == ("abc", "Z80")
     assert again.find(pair="a", seed=1) is None
     again.add({"pair": "a", "seed": 1})
     again.save()
