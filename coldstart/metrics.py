@@ -3,7 +3,8 @@
 A metric is a function of two arrays: `hits`, whether each place of a list holds a relevant column,
 and `relevant`, how many relevant columns there are. It gives NaN, not 0, where there are none: such
 a person cannot be served well or badly. A new metric is a function with `@_register`; the rest of
-the package reads `METRICS`.
+the package reads `METRICS`. All of them are shares between 0 and 1, of a list of n places; places
+that a shorter list leaves empty count as misses.
 """
 
 from __future__ import annotations
@@ -14,11 +15,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
 
-__all__ = ["METRICS", "Metric", "coverage", "hit_rate", "hits", "metric", "mrr", "ndcg", "recall"]
+from coldstart.popularity import percentiles
+
+__all__ = [
+    *("METRICS", "Metric", "coverage", "hits", "metric", "popularity_bias"),
+    *("average_precision", "f1", "first", "hit_rate", "mrr", "ndcg", "precision", "r_precision"),
+    *("rbp", "recall"),
+]
 
 Metric = Callable[[NDArray[np.bool_], NDArray[np.int64]], NDArray[np.float64]]
 
 METRICS: dict[str, Metric] = {}
+
+_PERSISTENCE = 0.8  # the chance that a reader goes on from one place of a list to the next
 
 
 def _register(function: Metric) -> Metric:
@@ -82,6 +91,24 @@ def coverage(columns: NDArray[np.int64], n_columns: int) -> float:
     return len(np.unique(columns[columns >= 0])) / n_columns
 
 
+def popularity_bias(columns: NDArray[np.int64], counts: ArrayLike) -> NDArray[np.float64]:
+    """Mean popularity percentile of what each list holds, (n_people,); NaN for an empty one.
+
+    `counts` (n_columns,) says how many people have each column. It is 0.5 on average for lists that
+    are drawn from the catalog at random, and near 1 for lists of bestsellers.
+
+    Examples
+    --------
+    >>> popularity_bias(np.array([[0, 1], [2, -1], [-1, -1]]), [30, 10, 20]).round(2).tolist()
+    [0.5, 0.5, nan]
+    """
+    shares = percentiles(counts)
+    _check_range(columns, len(shares))
+    listed = columns >= 0
+    sums = np.append(shares, 0.0)[columns].sum(axis=1)  # -1 reads the 0 at the end
+    return _where_relevant(sums, listed.sum(axis=1))
+
+
 @_register
 def ndcg(hits: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDArray[np.float64]:
     r"""Discounted gain of a list over that of the best list of its length.
@@ -115,6 +142,66 @@ def mrr(hits: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDArray[np.floa
 def hit_rate(hits: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDArray[np.float64]:
     """1 for a list with a hit, 0 for one without."""
     return _where_relevant(hits.any(axis=1), relevant > 0)
+
+
+@_register
+def precision(hits: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Share of the n places that hold a relevant column."""
+    return _where_relevant(hits.mean(axis=1), relevant > 0)
+
+
+def average_precision(hits: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDArray[np.float64]:
+    r"""Precision at each hit, summed up, over the number of relevant columns.
+
+    .. math:: \frac{1}{relevant} \sum_{r \le n} hit_r \, \frac{hit_1 + \dots + hit_r}{r}
+
+    Under the name "map", after its mean over people. Relevant columns that the list has no place
+    for count as missed: it is below 1 for everybody who has more than n.
+    """
+    precisions = hits.cumsum(axis=1) / np.arange(1, hits.shape[1] + 1)
+    return _where_relevant((precisions * hits).sum(axis=1), relevant)
+
+
+METRICS["map"] = average_precision
+
+
+@_register
+def f1(hits: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Harmonic mean of precision and recall."""
+    both = np.where(relevant > 0, hits.shape[1] + relevant, 0)
+    return _where_relevant(2 * hits.sum(axis=1), both)
+
+
+@_register
+def r_precision(hits: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Share of the first places, as many as there are relevant columns, that hold one.
+
+    Places beyond the n of the list are misses.
+    """
+    early = np.arange(hits.shape[1]) < relevant[:, None]
+    return _where_relevant((hits & early).sum(axis=1), relevant)
+
+
+@_register
+def rbp(hits: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDArray[np.float64]:
+    r"""Rank-biased precision: hits per place that a reader looks at.
+
+    .. math:: (1 - p) \sum_{r \le n} p^{r - 1} \, hit_r, \qquad p = 0.8
+
+    A reader goes on to the next place with probability p, so a list of n hits has 1 - p^n.
+
+    References
+    ----------
+    A. Moffat, J. Zobel (2008). Rank-biased precision for measurement of retrieval effectiveness.
+    """
+    looks = (1 - _PERSISTENCE) * _PERSISTENCE ** np.arange(hits.shape[1])
+    return _where_relevant(hits @ looks, relevant > 0)
+
+
+@_register
+def first(hits: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDArray[np.float64]:
+    """1 where the first place holds a relevant column, 0 where it does not."""
+    return _where_relevant(hits[:, 0], relevant > 0)
 
 
 def _where_relevant(gain: ArrayLike, best: ArrayLike) -> NDArray[np.float64]:

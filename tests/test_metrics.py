@@ -10,70 +10,125 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix, random
 
-from coldstart.metrics import METRICS, coverage, hits, metric
+from coldstart.metrics import METRICS, coverage, hits, metric, popularity_bias
+from coldstart.ranking import top_n
 
 N_PEOPLE, N_COLUMNS, N = 61, 23, 10
 TOLERANCE = 1e-12  # sums of at most N terms in float64
+THEIRS = {name: f"{name}@{N}" for name in METRICS} | {  # the names in ranx; the last know no cut
+    "first": "hit_rate@1",
+    "r_precision": "r-precision",
+    "rbp": "rbp.80",
+}
 RANX = """
 import json, sys, ranx
-qrels, run, names = json.load(sys.stdin)
-run = ranx.Run(run)
-ranx.evaluate(ranx.Qrels(qrels), run, list(names.values()))
-print(json.dumps({ours: dict(run.scores[theirs]) for ours, theirs in names.items()}))
+qrels, runs, names = json.load(sys.stdin)
+for run in map(ranx.Run, runs):
+    ranx.evaluate(ranx.Qrels(qrels), run, list(names.values()))
+    print(json.dumps({ours: dict(run.scores[theirs]) for ours, theirs in names.items()}))
 """
 
 
-@pytest.fixture
-def truth():
-    """A relevance matrix: everybody has something relevant, some more than N columns."""
-    dense = random(N_PEOPLE, N_COLUMNS, density=0.1, random_state=3).toarray() > 0
+def random_truth(rng):
+    """A relevance matrix: some people have more than N columns, four none at all."""
+    dense = random(N_PEOPLE, N_COLUMNS, density=0.1, rng=rng).toarray() > 0
     dense[:7, :15] = True
     dense[:, 20] |= ~dense.any(axis=1)
+    dense[40:44] = False
     return csr_matrix(dense)
 
 
-@pytest.fixture
-def columns():
+def random_lists(rng):
     """Ranked lists, every third one half empty."""
-    rng = np.random.default_rng(8)
     ranked = np.stack([rng.permutation(N_COLUMNS)[:N] for _ in range(N_PEOPLE)])
     ranked[::3, N // 2 :] = -1
     return ranked
 
 
-@pytest.fixture
-def ranx_scores(columns, truth):
-    """Each metric of each person by ranx, in a process of its own: compiling it takes a minute."""
+def lists_of_ties(rng):
+    """Scores that are one of four numbers, and by an independent sort the lists they stand for."""
+    scores = rng.integers(4, size=(N_PEOPLE, N_COLUMNS)).astype(np.float32)
+    order = rng.permutation(N_COLUMNS)
+    columns, _ = top_n(scores, N, order=order)
+    sorted_out = [sorted(range(N_COLUMNS), key=lambda c: (-row[c], order[c]))[:N] for row in scores]
+    return columns, np.array(sorted_out)
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return random_truth(np.random.default_rng(3))
+
+
+@pytest.fixture(scope="module")
+def columns():
+    return random_lists(np.random.default_rng(8))
+
+
+@pytest.fixture(scope="module")
+def tied():
+    return lists_of_ties(np.random.default_rng(9))
+
+
+@pytest.fixture(scope="module")
+def ranx_scores(columns, tied, truth):
+    """Each metric of each person, for both sets of lists, by ranx in a process of its own:
+    compiling it takes a minute.
+    """
     if find_spec("ranx") is None:
         pytest.skip("ranx, the oracle of the metrics, is not installed")
     qrels = {str(person): {str(c): 1 for c in row.indices} for person, row in enumerate(truth)}
-    run = {
-        str(person): {str(c): float(N - place) for place, c in enumerate(row) if c >= 0}
-        for person, row in enumerate(columns)
-    }
-    names = {name: f"{name}@{N}" for name in ("ndcg", "recall", "mrr", "hit_rate")}
+    runs = [
+        {
+            str(person): {str(c): float(N - place) for place, c in enumerate(row) if c >= 0}
+            for person, row in enumerate(lists)
+        }
+        for lists in (columns, tied[1])
+    ]
     child = subprocess.run(
         [sys.executable, "-c", RANX],
-        input=json.dumps([qrels, run, names]),
+        input=json.dumps([qrels, runs, THEIRS]),
         env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
         capture_output=True,
         text=True,
         check=True,
     )
-    return json.loads(child.stdout)
+    return [json.loads(line) for line in child.stdout.splitlines()]
 
 
-def test_metrics_of_every_person_equal_those_of_ranx(ranx_scores, columns, truth):
-    found, relevant = hits(columns, truth), np.diff(truth.indptr)
-    for name, theirs in ranx_scores.items():
-        by_person = [theirs[str(person)] for person in range(N_PEOPLE)]
-        np.testing.assert_allclose(metric(name)(found, relevant), by_person, atol=TOLERANCE)
+@pytest.mark.parametrize("case", ["random rankings", "tied scores"])
+def test_metrics_of_every_person_equal_those_of_ranx(ranx_scores, columns, tied, truth, case):
+    lists, theirs = {
+        "random rankings": (columns, ranx_scores[0]),
+        "tied scores": (tied[0], ranx_scores[1]),
+    }[case]
+    found, relevant = hits(lists, truth), np.diff(truth.indptr)
+    served = relevant > 0
+    assert (~served).sum() == 4
+    for name in METRICS:
+        ours = metric(name)(found, relevant)
+        expected = np.array([theirs[name][str(person)] for person in range(N_PEOPLE)])
+        np.testing.assert_allclose(ours[served], expected[served], atol=TOLERANCE)
+        assert np.isnan(ours[~served]).all()
+        assert (expected[~served] == 0).all()  # theirs: nothing to find is a failure
 
 
 def test_metrics_of_one_list_follow_their_definitions():
     found = np.array([[False, True, True, False]])
     discounted, ideal = 1 / np.log2(3) + 1 / np.log2(4), 1 + 1 / np.log2(3) + 1 / np.log2(4)
-    expected = {"ndcg": discounted / ideal, "recall": 2 / 3, "mrr": 1 / 2, "hit_rate": 1.0}
+    expected = {
+        "ndcg": discounted / ideal,
+        "recall": 2 / 3,
+        "mrr": 1 / 2,
+        "hit_rate": 1.0,
+        "precision": 2 / 4,
+        "map": (1 / 2 + 2 / 3) / 3,
+        "f1": 2 * 2 / (3 + 4),
+        "first": 0.0,
+        "r_precision": 2 / 3,
+        "rbp": 0.2 * (0.8 + 0.8**2),
+    }
+    assert list(expected)[:4] == list(METRICS)[:4]
+    assert set(expected) == set(METRICS)
     for name, value in expected.items():
         assert metric(name)(found, np.array([3]))[0] == pytest.approx(value, abs=TOLERANCE)
 
@@ -81,7 +136,8 @@ def test_metrics_of_one_list_follow_their_definitions():
 def test_the_ideal_list_has_no_more_places_than_the_real_one():
     full = np.ones((1, 3), dtype=bool)
     assert metric("ndcg")(full, np.array([50]))[0] == pytest.approx(1.0, abs=TOLERANCE)
-    assert metric("recall")(full, np.array([50]))[0] == pytest.approx(3 / 50, abs=TOLERANCE)
+    for name in ("recall", "map", "r_precision"):  # these count what there was no place for
+        assert metric(name)(full, np.array([50]))[0] == pytest.approx(3 / 50, abs=TOLERANCE)
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -91,11 +147,13 @@ def test_a_person_without_truth_is_nan_and_one_without_a_hit_is_zero(name):
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_a_perfect_list_scores_one_and_a_later_hit_never_scores_more(name):
-    one_hit = np.eye(4, dtype=bool)
-    scores = metric(name)(one_hit, np.ones(4, dtype=np.int64))
+def test_a_full_list_of_hits_scores_one_and_a_later_hit_never_scores_more(name):
+    full = metric(name)(np.ones((1, 4), dtype=bool), np.array([4]))
+    best = 1 - 0.8**4 if name == "rbp" else 1.0  # its reader may go on beyond the list
+    assert full[0] == pytest.approx(best, abs=TOLERANCE)
+    scores = metric(name)(np.eye(4, dtype=bool), np.ones(4, dtype=np.int64))
     assert scores.dtype == np.float64
-    assert scores[0] == 1.0
+    assert 0 < scores[0] <= 1
     assert (np.diff(scores) <= 0).all()
 
 
@@ -131,9 +189,21 @@ def test_coverage_counts_each_listed_column_once():
     assert np.isnan(coverage(np.empty((0, 3), dtype=np.int64), 0))
 
 
+def test_popularity_bias_is_the_mean_percentile_of_what_is_listed():
+    counts = [5, 1, 1, 9]  # percentiles 0.625, 0.25, 0.25, 0.875
+    lists = np.array([[3, 0, -1], [1, 2, 0], [-1, -1, -1]])
+    np.testing.assert_allclose(
+        popularity_bias(lists, counts), [0.75, 0.375, np.nan], atol=TOLERANCE
+    )
+    whole = np.arange(len(counts))[None]
+    assert popularity_bias(whole, counts) == pytest.approx(0.5, abs=TOLERANCE)
+    with pytest.raises(ValueError, match=r"must lie in 0\.\.3 .* got 0\.\.4"):
+        popularity_bias(np.array([[0, 4]]), counts)
+
+
 def test_an_unknown_metric_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match="unknown metric 'map': known are ndcg, recall, mrr, hit_"):
-        metric("map")
+    with pytest.raises(ValueError, match="unknown metric 'auc': known are ndcg, recall, mrr, hit_"):
+        metric("auc")
 
 
 def test_lists_that_do_not_fit_the_truth_are_refused(truth):
