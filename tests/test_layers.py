@@ -34,15 +34,15 @@ LAYERS = {
     "refit transfer_report warmstart",
     "measuring": "machine protocols arms results evaluation race catchup agreement overlap "
     "map_evidence shift similarity twins verdict diagnosis_report diagnosis",
-    "wiring": "asked tables lists cli __main__ __init__",
+    "wiring": "asked tables report lists cli __main__ __init__",
 }
 # Factor models stand below the data and know nothing of how catalogs are read all the same.
 BLIND = [*LAYERS["values"].split(), *LAYERS["factor models"].split()]
 OUTER = ("coldstart.adapters", "coldstart.datasets")
 HEAVY = {
     *("implicit", "lightfm", "numba", "numpy", "ot", "scipy", "sklearn"),
-    *("hnswlib", "matplotlib", "narwhals", "pandas", "polars", "pyarrow"),
-    *("rich", "typer", "usearch"),
+    *("hnswlib", "jinja2", "matplotlib", "narwhals", "pandas", "polars", "pooch", "pyarrow"),
+    *("requests", "rich", "typer", "usearch"),
 }
 NAMES_THAT_SAY_NOTHING = {"common", "helper", "helpers", "misc", "shared", "util", "utils"}
 

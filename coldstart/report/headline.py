@@ -1,0 +1,144 @@
+"""The first screen of a report: the verdict in a sentence, and the figures that decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from coldstart.report.run import Run, part
+from coldstart.report.wording import (
+    NOTHING,
+    count,
+    interval,
+    listed,
+    number,
+    percent,
+    points,
+    ratio,
+    shots_told,
+)
+
+__all__ = ["Figure", "Headline", "headline"]
+
+_ANSWERS = {"gain": "Gain", "no gain": "No gain", "loss": "Loss", "undecided": "Undecided"}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One of the big numbers, what it is and what it rests on."""
+
+    label: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Headline:
+    """`first` is the first clause of the verdict, `rest` the others."""
+
+    answer: str
+    first: str
+    rest: str
+    lede: str
+    figures: tuple[Figure, ...]
+
+
+def headline(run: Run) -> Headline:
+    """The verdict of the findings, or why there is none."""
+    sentence = str(run.findings.get("sentence") or "").strip()
+    first, semicolon, rest = (sentence or _missing(run)).partition("; ")
+    answer = _ANSWERS.get(str(run.findings.get("answer")), "") if sentence else "No verdict"
+    figures = tuple(_figures(run)) if sentence else ()
+    return Headline(answer, first + semicolon.strip(), rest, _lede(run), figures)
+
+
+def _missing(run: Run) -> str:
+    with_source = [arm for arm in run.arms if run.uses_source(arm)]
+    if not run.arms:
+        return "No verdict: these results name no arms"
+    if not with_source:
+        return "No verdict: no arm that learns from the source was run"
+    if len(with_source) == len(run.arms):
+        return "No verdict: every arm that was run learns from the source"
+    return "No verdict: these results hold no findings"
+
+
+def _lede(run: Run) -> str:
+    source, target = run.catalogs
+    who = f"{run.tested[:1].upper()}{run.tested[1:]} of {target}"
+    what = (
+        f"{who} were held out and served as if {target} had never met them. What is known of them "
+        f"comes from {source}. Lists of {run.n} are scored by {run.metric}, in percent."
+    )
+    if not run.arm:
+        return what
+    against = sorted({run.baseline(k) for k in run.shots if run.baseline(k)})
+    named = f" ({listed(against)})" if against else ""
+    return (
+        f"{what} Shown is {run.arm}, against the best way without a source{named}, which was "
+        "chosen on other held-out people. Intervals are 95%."
+    )
+
+
+def _figures(run: Run) -> list[Figure]:
+    first = min(run.shots, default=0)
+    return [_better(run, first), _saved(run), _helps(run), _fates(run, first)]
+
+
+def _better(run: Run, shots: int) -> Figure:
+    """How many times as good, or by how many points where the baseline is zero."""
+    gain = run.gain(shots)
+    against = str(gain.get("baseline") or run.baseline(shots))
+    warm, cold = run.mean(run.arm, shots), run.mean(against, shots)
+    note = f"{run.metric} {percent(warm)} against {percent(cold)} of {against}"
+    if number(gain.get("ratio")) > 0:
+        low, high = gain.get("ratio_low"), gain.get("ratio_high")
+        value, limits = ratio(gain["ratio"], low, high), _between(ratio, low, high)
+        label = f"as good, with {shots_told(shots)}"
+    else:
+        value = points(gain.get("difference"))
+        limits = interval(gain.get("ci_low"), gain.get("ci_high"), signed=True)
+        label = f"points better, with {shots_told(shots)}"
+    return Figure(label, value, f"{limits}; {note}" if limits else note)
+
+
+def _between(say: Any, low: Any, high: Any) -> str:
+    known = number(low) <= number(high)
+    return f"{say(low, low, high)} to {say(high, low, high)}" if known else ""
+
+
+def _saved(run: Run) -> Figure:
+    """How many interactions the best arm without a source needs to be as good."""
+    saved = part(run.findings, "saved")
+    by = str(saved.get("by") or "the best way without a source")
+    label = "interactions saved"
+    if saved.get("more_than") is not None:
+        most = count(saved["more_than"])
+        return Figure(label, f"> {most}", f"with {most}, {by} is not yet as good as without")
+    if saved.get("interactions") is None:
+        return Figure(label, NOTHING, f"what {by} needs to be as good could not be told")
+    return Figure(
+        label, count(saved["interactions"]), f"{by} needs as many to equal {run.arm} without any"
+    )
+
+
+def _helps(run: Run) -> Figure:
+    """Up to how many interactions a gain is shown."""
+    graduation = part(run.findings, "graduation")
+    label = "interactions, until which it helps"
+    if graduation.get("more_than") is not None:
+        most = count(graduation["more_than"])
+        return Figure(label, f"> {most}", f"at {most}, the most that was tested, it still helps")
+    if graduation.get("helps_until") is None:
+        return Figure("it helps", "nowhere", "no gain is shown at any number of interactions")
+    after = graduation.get("shots")
+    note = "" if after is None else f"from {count(after)} on no gain is shown"
+    return Figure(label, count(graduation["helps_until"]), note)
+
+
+def _fates(run: Run, shots: int) -> Figure:
+    """Shares of people who gain and lose."""
+    gain = run.gain(shots)
+    value = f"{percent(gain.get('gain'), 0)} / {percent(gain.get('lose'), 0)}"
+    rest = f"{percent(gain.get('unchanged'), 0)} are unchanged, with {shots_told(shots)}"
+    return Figure(f"of {run.people} gain / lose", value, rest)

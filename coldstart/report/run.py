@@ -1,0 +1,153 @@
+"""One run of an evaluation as a report reads it: whatever older files lack is empty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from coldstart.report.wording import count
+
+__all__ = ["Run", "part", "parts"]
+
+_METRICS = {"ndcg": "NDCG", "recall": "recall", "mrr": "MRR", "hit_rate": "hit rate"}
+BIASED = "biased: sampled negatives, only to set a number beside published tables"
+
+
+def part(values: Any, name: str) -> dict[str, Any]:
+    """The object `name` in `values`; empty where there is none."""
+    found = values.get(name) if isinstance(values, Mapping) else None
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
+def parts(values: Any, name: str) -> list[dict[str, Any]]:
+    """The objects in the list `name` in `values`; none where there is no list."""
+    found = values.get(name) if isinstance(values, Mapping) else None
+    if not isinstance(found, Sequence) or isinstance(found, str):
+        return []
+    return [dict(one) for one in found if isinstance(one, Mapping)]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The content of a ``results.json``."""
+
+    values: Mapping[str, Any]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Settings, sizes and versions."""
+        return part(self.values, "config")
+
+    @property
+    def findings(self) -> dict[str, Any]:
+        """What was found on one fixed truth; empty where nothing was."""
+        return part(self.values, "findings")
+
+    @property
+    def n(self) -> Any:
+        """Length of the lists."""
+        return self.findings.get("n", self.config.get("n", "n"))
+
+    @property
+    def metric(self) -> str:
+        """Such as NDCG@10."""
+        return self.told(self.metric_name)
+
+    @property
+    def metric_name(self) -> str:
+        """Such as ndcg."""
+        return str(self.findings.get("metric") or self.config.get("metric") or "ndcg")
+
+    def told(self, metric: str) -> str:
+        """A metric as the field writes it."""
+        return f"{_METRICS.get(metric, metric)}@{self.n}"
+
+    @property
+    def people(self) -> str:
+        """Who is held out: people or items."""
+        return "items" if self.config.get("side") == "items" else "people"
+
+    @property
+    def protocol(self) -> str:
+        """Such as cold."""
+        return str(self.config.get("protocol") or "cold")
+
+    @property
+    def biased(self) -> str:
+        """What to say beside every figure; empty unless negatives were sampled."""
+        return BIASED if self.protocol == "sampled" else ""
+
+    @property
+    def shots(self) -> list[int]:
+        """The numbers of shots of the findings, or else of the run."""
+        found = self.findings.get("shots") or self.config.get("shots") or []
+        return [k for k in found if isinstance(k, int)]
+
+    @property
+    def arm(self) -> str:
+        """The arm that the findings are about; empty where there are none."""
+        return str(self.findings.get("arm") or "")
+
+    def baseline(self, shots: int) -> str:
+        """The best arm without a source at so many shots; empty where it is not known."""
+        return str(part(self.findings, "baseline").get(str(shots)) or "")
+
+    @property
+    def arms(self) -> list[str]:
+        """Every arm, in the order in which they were asked for."""
+        named = [str(one) for one in self.config.get("arms") or []]
+        return named or list(dict.fromkeys(str(row.get("arm")) for row in self.rows))
+
+    def uses_source(self, arm: str) -> bool:
+        """Whether an arm learns from the source."""
+        return bool(part(self.config, "uses_source").get(arm))
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Means of every arm, number of shots and metric."""
+        return parts(self.values, "rows")
+
+    @property
+    def comparisons(self) -> list[dict[str, Any]]:
+        """Every arm against the best one without a source."""
+        return parts(self.values, "comparisons")
+
+    def gain(self, shots: int) -> dict[str, Any]:
+        """What the arm of the findings gains at so many shots."""
+        return next((row for row in parts(self.findings, "gains") if row.get("shots") == shots), {})
+
+    def mean(self, arm: str, shots: int) -> Any:
+        """Mean of an arm on the fixed truth; None where it was not measured."""
+        found = (row for row in parts(self.findings, "curve") if row.get("arm") == arm)
+        return next((row.get("mean") for row in found if row.get("shots") == shots), None)
+
+    @property
+    def catalogs(self) -> tuple[str, str]:
+        """What source and target are called: the domain of a file, or its name."""
+        files = part(self.config, "files")
+        source, target = (_catalog(files.get(side)) for side in ("source", "target"))
+        return source or "the source", target or "the target"
+
+    @property
+    def subject(self) -> str:
+        """Such as Food → Kitchen."""
+        files = part(self.config, "files")
+        if not any(files.get(side) for side in ("source", "target")):
+            return "synthetic catalogs" if "files" in self.config else "source → target"
+        return " → ".join(self.catalogs)
+
+    @property
+    def tested(self) -> str:
+        """How many were tested, such as 1,200 people."""
+        users = self.findings.get("users", self.config.get("test"))
+        return f"{count(users)} {self.people}"
+
+
+def _catalog(path: Any) -> str:
+    """``log.csv.gz#films`` is films, ``logs/films.csv.gz`` too."""
+    if not isinstance(path, str):
+        return ""
+    file, _, domain = path.partition("#")
+    return domain or PurePath(file.replace("\\", "/")).name.partition(".")[0]
