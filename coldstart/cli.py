@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from coldstart import lists, tables
+from coldstart import dataset_commands, lists, tables
 from coldstart.errors import ColdstartError
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Warm starts for recommenders: what a rich catalog knows becomes a prior for a new one.",
 )
+app.add_typer(dataset_commands.app, name="datasets")
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ __all__ = [
     "ArtefactError",
     "ColdstartError",
     "DataError",
+    "DownloadError",
     "FitError",
     "MissingLibraryError",
     "SpaceError",
@@ -21,6 +22,10 @@ class ColdstartError(Exception):
 
 class DataError(ColdstartError, ValueError):
     """Interactions, ids, weights or a file hold something they must not."""
+
+
+class DownloadError(ColdstartError):
+    """A file could not be fetched, or is not the one that was expected."""
 
 
 class UnknownIdError(ColdstartError, KeyError):

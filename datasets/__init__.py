@@ -6,9 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from coldstart.datasets.embeddings import read_factors
-from coldstart.datasets.files import read_features, read_interactions
+from coldstart.datasets.files import read_features, read_interactions, read_titles
 
-__all__ = ["make_cross_domain", "read_factors", "read_features", "read_interactions"]
+__all__ = [
+    "make_cross_domain",
+    "read_factors",
+    "read_features",
+    "read_interactions",
+    "read_titles",
+]
 
 if TYPE_CHECKING:
     from coldstart.datasets.synthetic import make_cross_domain

@@ -1,27 +1,23 @@
-"""Interaction logs and features in CSV, TSV and Parquet files."""
+"""Interaction logs, features and titles in files, and logs of data sets by name."""
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from coldstart.datasets.cache import Kind, is_data_set, stored
+from coldstart.datasets.tables import as_numbers, read_table
 from coldstart.errors import DataError
 from coldstart.features import Features, feature_columns
-from coldstart.frames import check_columns
 from coldstart.interactions import Interactions
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["read_features", "read_interactions", "read_table"]
+__all__ = ["read_features", "read_interactions", "read_titles"]
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
-_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 _SHOWN = 20  # domains listed in a message
 
 
@@ -43,9 +39,15 @@ def read_interactions(
         A file ending in ``.csv``, ``.tsv`` (both also with ``.gz``) or ``.parquet``. With ``#NAME``
         after it, only rows whose column `domain` is NAME are read. Text is UTF-8 with one header
         line, and double quotes around what holds a separator, a quote or a line break.
+
+        Or one of RecBole's, ending in ``.inter`` or ``.inter.gz``, whose header says NAME:TYPE.
+
+        Or a data set by name, such as ``movielens-100k#Comedy``, which ``coldstart datasets fetch``
+        has brought; nothing is fetched here. Its columns are user, item, rating and timestamp.
     user, item : str
         Columns of ids. Those of text files are strings (``"007"`` stays ``"007"``), those of
-        Parquet files keep their type.
+        Parquet files keep their type. In RecBole's files "user" and "item" also find ``user_id``
+        and ``item_id``.
     weight : str, optional
         Column of weights >= 0; without it every row counts 1.
     timestamp : str, optional
@@ -63,8 +65,8 @@ def read_interactions(
     Raises
     ------
     DataError
-        When the file is missing, damaged, empty, or does not hold what was asked for. The message
-        fits in one line and begins with the path.
+        When the file is missing, damaged, empty, or does not hold what was asked for, or the data
+        set was not fetched. The message fits in one line and begins with the path.
 
     Examples
     --------
@@ -75,9 +77,8 @@ def read_interactions(
     Interactions(2 users x 1 items, 2 interactions)
     """
     file, name = _located(path)
-    wanted = [user, item, weight, timestamp, domain if name is not None else None]
     try:
-        frame = _one_domain(read_table(file, wanted, separator), domain, name)
+        frame = _rows(file, name, [user, item, weight, timestamp], domain, separator)
         if timestamp is None and _has_values(frame, "timestamp"):
             timestamp = "timestamp"
         if weight is not None:
@@ -114,8 +115,7 @@ def read_features(
     file, name = _located(path)
     try:
         columns = feature_columns(text, categories, numbers)
-        wanted = [id, *columns, domain if name is not None else None]
-        frame = _one_domain(read_table(file, wanted, separator), domain, name)
+        frame = _rows(file, name, [id, *columns], domain, separator, kind="items")
         for column in numbers:
             frame = _with_numbers(frame, column)
         return Features.from_frame(
@@ -125,6 +125,50 @@ def read_features(
         raise DataError(f"{file}: {error}") from None
 
 
+def read_titles(
+    path: str | os.PathLike[str],
+    *,
+    item: str = "item",
+    title: str = "title",
+    domain: str = "domain",
+    separator: str | None = None,
+) -> dict[Any, str]:
+    r"""Read titles of items, to show them in place of their ids.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        As in `read_interactions`, or one of RecBole's files that ends in ``.item``. Of a data set
+        by name those that came with it; none, if it has none.
+    item, title, domain : str
+        Columns. Rows without a title are left out.
+    separator : str, optional
+        As in `read_interactions`.
+
+    Returns
+    -------
+    dict of str
+        For each id its first title.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> file = pathlib.Path(tempfile.mkdtemp(), "items.csv")
+    >>> _ = file.write_text("item,title\na,Green tea\nb,Black tea\n")
+    >>> read_titles(file)
+    {'a': 'Green tea', 'b': 'Black tea'}
+    """
+    file, name = _located(path)
+    try:
+        if is_data_set(file) and not stored(str(file), name, "items"):
+            return {}
+        frame = _rows(file, name, [item, title], domain, separator, kind="items")
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from None
+    named = frame.drop_nulls([item, title]).unique(item, keep="first", maintain_order=True)
+    return dict(zip(named[item].to_list(), map(str, named[title].to_list()), strict=True))
+
+
 def _located(path: str | os.PathLike[str]) -> tuple[Path, str | None]:
     """Split off what follows the last ``#``, unless that is part of a file's name."""
     text = os.fspath(path)
@@ -132,84 +176,25 @@ def _located(path: str | os.PathLike[str]) -> tuple[Path, str | None]:
     return (Path(file), name) if mark and not Path(text).is_file() else (Path(text), None)
 
 
-def read_table(file: Path, wanted: list[str | None], separator: str | None) -> pl.DataFrame:
-    """Read the columns that are wanted, and ``"timestamp"``."""
+def _rows(
+    file: Path,
+    name: str | None,
+    columns: Sequence[str | None],
+    domain: str,
+    separator: str | None,
+    kind: Kind = "interactions",
+) -> pl.DataFrame:
+    """Read columns of a file, or of the part of it that is one domain, or of a data set."""
+    if not is_data_set(file):
+        wanted = [*columns, domain if name is not None else None]
+        return _one_domain(read_table(file, wanted, separator), domain, name)
     import polars as pl
 
-    suffix = next((end for end in _SUFFIXES if file.name.lower().endswith(end)), None)
-    if suffix is None:
-        raise DataError(f"unknown type of file, the known ones are {', '.join(_SUFFIXES)}")
-    raw = _content(file, compressed=suffix.endswith(".gz"))
-    if suffix == ".parquet" and separator is not None:
-        raise ValueError(f"separator is for text files, but {file} is Parquet")
-    try:
-        if suffix == ".parquet":
-            return _parquet(raw, wanted)
-        return _text(raw, wanted, _SEPARATORS[suffix[:4]] if separator is None else separator)
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"this is no valid {suffix[1:]} file: {reason}") from None
-
-
-def _content(file: Path, *, compressed: bool) -> bytes:
-    try:
-        raw = file.read_bytes()
-        return gzip.decompress(raw) if compressed else raw
-    except FileNotFoundError:
-        raise DataError("there is no such file") from None
-    except EOFError:
-        raise DataError("the compressed file is cut short: get it again") from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"the file is not gzip, or damaged: {error}") from None
-    except OSError as error:
-        raise DataError(f"the file cannot be read: {error.strerror}") from None
-
-
-def _parquet(raw: bytes, wanted: list[str | None]) -> pl.DataFrame:
-    import polars as pl
-
-    if not raw:
-        raise DataError("the file is empty")
-    columns = list(pl.read_parquet_schema(BytesIO(raw)))
-    return pl.read_parquet(BytesIO(raw), columns=_selection(columns, wanted))
-
-
-def _text(raw: bytes, wanted: list[str | None], separator: str) -> pl.DataFrame:
-    """Read every column as strings; an empty field is null, quoted or not."""
-    import polars as pl
-
-    if len(separator.encode()) != 1 or separator in '"\r\n':
-        raise ValueError(f"separator must be one ASCII character, got {separator!r}")
-    raw = raw.rstrip(b"\r\n")
-    if not raw:
-        raise DataError("the file is empty")
-    _check_text(raw)
-    columns = pl.read_csv(raw, separator=separator, n_rows=0, infer_schema_length=0).columns
-    frame = pl.read_csv(
-        raw,
-        columns=_selection(columns, wanted),
-        separator=separator,
-        infer_schema_length=0,
-    )
-    if frame.is_empty():
-        raise DataError("the file has a header but no rows")
-    return frame.with_columns(pl.all().replace("", None))
-
-
-def _selection(columns: list[str], wanted: list[str | None]) -> list[str]:
-    check_columns(columns, wanted)
-    return [name for name in columns if name in wanted or name == "timestamp"]
-
-
-def _check_text(raw: bytes) -> None:
-    """Refuse what a parser may skip over, and all the rows that follow an open quote with it."""
-    if raw.count(b'"') % 2:
-        raise DataError("a double quote is never closed: quote that field, and double its quotes")
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError(f"line {line} is not UTF-8: save the file in that encoding") from None
+    parts = [read_table(part, list(columns), None) for part in stored(str(file), name, kind)]
+    if not parts:
+        raise DataError(f"there are no titles of it: coldstart datasets fetch {file} --titles")
+    # an item may be in several domains, with the same rows
+    return parts[0] if len(parts) == 1 else pl.concat(parts).unique(maintain_order=True)
 
 
 def _one_domain(frame: pl.DataFrame, column: str, name: str | None) -> pl.DataFrame:
@@ -237,14 +222,6 @@ def _with_numbers(frame: pl.DataFrame, column: str) -> pl.DataFrame:
     """Turn a column of text into numbers."""
     import polars as pl
 
-    texts = frame[column]
-    if texts.dtype != pl.String:
-        return frame
-    numbers = texts.str.strip_chars().cast(pl.Float64, strict=False)
-    wrong = texts.filter(numbers.is_null() & texts.is_not_null())
-    if len(wrong):
-        raise DataError(
-            f"column {column!r} is not numeric: {len(wrong)} of {len(texts)} values are no "
-            f"numbers, the first is {wrong[0]!r}"
-        )
-    return frame.with_columns(numbers)
+    return (
+        frame if frame[column].dtype != pl.String else frame.with_columns(as_numbers(frame[column]))
+    )

@@ -34,7 +34,7 @@ LAYERS = {
     "refit transfer_report warmstart",
     "measuring": "machine protocols arms results evaluation race catchup agreement overlap "
     "map_evidence shift similarity twins verdict diagnosis_report diagnosis",
-    "wiring": "asked tables report lists cli __main__ __init__",
+    "wiring": "asked tables report lists dataset_commands cli __main__ __init__",
 }
 # Factor models stand below the data and know nothing of how catalogs are read all the same.
 BLIND = [*LAYERS["values"].split(), *LAYERS["factor models"].split()]
