@@ -63,6 +63,8 @@ def tuning(run: Run) -> dict[str, Any] | None:
     if not run.arms:
         return None
     trials, timings = part(run.values, "trials"), part(run.values, "timings")
+    if not trials and not timings:
+        return None
     lines = []
     for arm in run.arms:
         seconds = part(timings, arm)
@@ -80,8 +82,9 @@ def tuning(run: Run) -> dict[str, Any] | None:
             )
         )
     columns = ["arm", "trials", "choosing and fitting, s", "serving, s"]
-    caption = "Trials of every arm, for each number of shots, and seconds"
+    caption = "Trials of every arm for each number of shots, and seconds"
     return {
+        "known": bool(trials),
         "table": Table(caption, columns, lines),
         "arms": [found for arm in run.arms if (found := _searched(run, arm, part(trials, arm)))],
     }

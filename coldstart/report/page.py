@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from coldstart.report import fates, grounds, quality
+from coldstart.report import fates, gains, grounds, means, served
 from coldstart.report.headline import headline
+from coldstart.report.mixed import mixed
 from coldstart.report.run import Run
 
 __all__ = ["context"]
@@ -24,17 +25,19 @@ def context(results: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "run": run,
         "headline": headline(run),
-        "means": quality.means(run),
-        "gains": quality.gains(run),
-        "launch": quality.launch(run),
-        "mixed": quality.mixed(run),
+        "means": means.means(run),
+        "gains": gains.gains(run),
+        "launch": means.launch(run),
+        "mixed": mixed(run),
         "fates": fates.fates(run),
-        "lists": fates.lists(run),
-        "without_twins": fates.without_twins(run),
+        "lists": served.lists(run),
+        "without_twins": gains.without_twins(run),
         "gate": grounds.gate(run),
-        "examples": fates.examples(run),
+        "examples": served.examples(run),
         "hygiene": grounds.hygiene(run),
         "tuning": grounds.tuning(run),
+        "comparisons": gains.comparisons(run),
+        "every_metric": means.every_metric(run),
         "settings": grounds.settings(run),
         "reproduction": grounds.reproduction(run),
     }

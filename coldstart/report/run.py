@@ -9,9 +9,18 @@ from typing import Any
 
 from coldstart.report.wording import count
 
-__all__ = ["Run", "part", "parts"]
+__all__ = ["Run", "at_first", "part", "parts"]
 
-_METRICS = {"ndcg": "NDCG", "recall": "recall", "mrr": "MRR", "hit_rate": "hit rate"}
+_METRICS = {
+    "average_precision": "average precision",
+    "f1": "F1",
+    "hit_rate": "hit rate",
+    "mrr": "MRR",
+    "ndcg": "NDCG",
+    "popularity_bias": "popularity bias",
+    "r_precision": "R-precision",
+    "rbp": "RBP",
+}
 BIASED = "biased: sampled negatives, only to set a number beside published tables"
 
 
@@ -27,6 +36,12 @@ def parts(values: Any, name: str) -> list[dict[str, Any]]:
     if not isinstance(found, Sequence) or isinstance(found, str):
         return []
     return [dict(one) for one in found if isinstance(one, Mapping)]
+
+
+def at_first(rows: Sequence[Mapping[str, Any]]) -> tuple[Any, list[Mapping[str, Any]]]:
+    """The fewest shots of some rows, and those that have them."""
+    first = min((row["shots"] for row in rows if row.get("shots") is not None), default=None)
+    return first, [row for row in rows if row.get("shots") == first]
 
 
 @dataclass(frozen=True)
@@ -109,6 +124,12 @@ class Run:
         """Means of every arm, number of shots and metric."""
         return parts(self.values, "rows")
 
+    def rows_of(self, metric: str) -> list[dict[str, Any]]:
+        """Means in one metric, of levels those of the last."""
+        found = [row for row in self.rows if row.get("metric") == metric]
+        levels = [row["level"] for row in found if row.get("level") is not None]
+        return [row for row in found if row.get("level") in (None, max(levels, default=None))]
+
     @property
     def comparisons(self) -> list[dict[str, Any]]:
         """Every arm against the best one without a source."""
@@ -143,6 +164,11 @@ class Run:
         """How many were tested, such as 1,200 people."""
         users = self.findings.get("users", self.config.get("test"))
         return f"{count(users)} {self.people}"
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds were run."""
+        return len(self.config.get("seeds") or [None])
 
 
 def _catalog(path: Any) -> str:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 __all__ = ["COLOURS", "SIZES", "drawn"]
 
-SIZES = {"wide": 800, "narrow": 340}  # in pixels; the page shows one of them
+SIZES = {"wide": 848, "narrow": 350}  # in pixels; the page shows one of them
 
 # A variable of the style sheet, and the colour that stands for it until the figure is written.
 _VARIABLES = (
@@ -27,6 +27,9 @@ COLOURS = {name: f"#0000{place:02x}" for place, name in enumerate(_VARIABLES, 1)
 _STYLE = {
     "svg.fonttype": "none",
     "font.size": 12,
+    "axes.labelsize": 12,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
     "text.parse_math": False,
     "text.color": COLOURS["ink"],
     "axes.edgecolor": COLOURS["line"],
@@ -57,7 +60,12 @@ _LINK = "{http://www.w3.org/1999/xlink}href"
 
 
 def drawn(
-    name: str, alt: str, height: Callable[[bool], float], draw: Callable[[Figure, bool], None]
+    name: str,
+    alt: str,
+    height: Callable[[bool], float],
+    draw: Callable[[Figure, bool], None],
+    *,
+    half: bool = False,
 ) -> Markup:
     """One chart in both sizes; `draw` fills a figure and is told whether it is the wide one.
 
@@ -69,14 +77,18 @@ def drawn(
         What the chart says, for those who do not see it.
     height : callable
         In pixels, of the wide and of the narrow chart.
+    half : bool
+        Whether the narrow one is all there is to be.
     """
     pictures = []
     for size, width in SIZES.items():
         wide = size == "wide"
+        if wide and half:
+            continue
         with _style(f"{name}-{size}"):
             figure = Figure(figsize=(width / 72, height(wide) / 72), facecolor="none")
             draw(figure, wide)
-            pictures.append(_inline(figure, f"{name}-{size}", alt, size))
+            pictures.append(_inline(figure, f"{name}-{size}", alt, "half" if half else size))
     return Markup("\n").join(pictures)
 
 

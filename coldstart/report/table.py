@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from coldstart.report.wording import interval, percent, points
+from coldstart.report.wording import decimals, interval, number, percent, points
 
-__all__ = ["Cell", "Line", "Table", "difference", "plain", "share"]
+__all__ = [
+    "Cell",
+    "Line",
+    "Rows",
+    "Table",
+    "difference",
+    "difference_told",
+    "digits_of",
+    "plain",
+    "share",
+]
+
+Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -39,18 +51,29 @@ class Table:
     lines: Sequence[Line]
 
 
-def share(row: dict[str, Any], value: str, digits: int, *, strong: bool = False) -> Cell:
+def digits_of(rows: Iterable[Mapping[str, Any]], value: str) -> int:
+    """Digits after the point that show what the intervals of some rows can tell."""
+    return decimals((row.get(value), row.get("ci_low"), row.get("ci_high")) for row in rows)
+
+
+def share(row: Mapping[str, Any], value: str, digits: int, *, strong: bool = False) -> Cell:
     """A share in percent with its interval."""
     limits = interval(row.get("ci_low"), row.get("ci_high"), digits)
     return Cell(percent(row.get(value), digits), limits, strong)
 
 
-def difference(row: dict[str, Any], digits: int) -> Cell:
+def difference(row: Mapping[str, Any], digits: int) -> Cell:
     """A difference in points with its interval; strong where zero is outside."""
     low, high = row.get("ci_low"), row.get("ci_high")
-    clear = low is not None and high is not None and (low > 0 or high < 0)
+    clear = number(low) > 0 or number(high) < 0
     text = points(row.get("difference"), digits)
     return Cell(text, interval(low, high, digits, signed=True), clear)
+
+
+def difference_told(row: Mapping[str, Any], digits: int) -> str:
+    """The same in words."""
+    cell = difference(row, digits)
+    return f"{cell.text} points ({cell.small or 'no interval'})"
 
 
 def plain(text: Any, *, word: bool = False) -> Cell:

@@ -1,0 +1,156 @@
+"""What the source adds, person by person: paired differences, ratios, effect sizes, p values."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from markupsafe import Markup
+
+from coldstart.report.curves import Curve, curves
+from coldstart.report.means import level_told
+from coldstart.report.run import Run, part, parts
+from coldstart.report.table import (
+    Cell,
+    Line,
+    Rows,
+    Table,
+    difference,
+    difference_told,
+    digits_of,
+    plain,
+)
+from coldstart.report.wording import (
+    NOTHING,
+    count,
+    decimals,
+    listed,
+    number,
+    p_value,
+    points,
+    ratio,
+    shots_told,
+)
+
+__all__ = ["comparisons", "gains", "without_twins"]
+
+
+def gains(run: Run) -> dict[str, Any] | None:
+    """The paired gain of the arm of the findings over shots; None without findings."""
+    rows = parts(run.findings, "gains")
+    if not rows:
+        return None
+    known = any(math.isfinite(number(row.get("difference"))) for row in rows)
+    return {
+        "chart": _chart(run, rows) if known else None,
+        "table": _table(run, rows),
+        "smallest": _smallest(run),
+    }
+
+
+def comparisons(run: Run) -> Table | None:
+    """Every arm against the best one without a source, in the main metric."""
+    rows = [row for row in run.comparisons if row.get("metric") == run.metric_name]
+    if not rows:
+        return None
+    digits = digits_of(rows, "difference")
+    levels = any(row.get("level") is not None for row in rows)
+    lines = []
+    for row in rows:
+        level = [plain(level_told(run, row.get("level")))] if levels else []
+        told = [
+            plain(count(row.get("shots"))),
+            plain(row.get("baseline"), word=True),
+            difference(row, digits),
+            plain(_effect(row.get("effect"))),
+            plain(p_value(row.get("p_holm"))),
+        ]
+        lines.append(Line(str(row.get("arm")), [*level, *told]))
+    columns = ["arm", *(["level"] if levels else []), "shots", "against"]
+    columns += ["difference in points", "effect size", "p (Holm)"]
+    return Table(f"{run.metric} of every arm against the best without a source", columns, lines)
+
+
+def without_twins(run: Run) -> dict[str, Any] | None:
+    """Gains with cross-listed twins and without them; None where there are none."""
+    found = part(run.findings, "without_twins")
+    after = {row.get("shots"): row for row in parts(found, "gains")}
+    before = parts(run.findings, "gains")
+    if not after or not before:
+        return None
+    digits = digits_of([*before, *after.values()], "difference")
+    lines = []
+    for row in before:
+        shots = row.get("shots")
+        cells = [difference(each, digits) for each in (row, after.get(shots, {}))]
+        lines.append(Line(shots_told(shots), cells))
+    caption = f"Gain of {run.arm} in {run.metric}, points"
+    return {
+        "columns": number(found.get("columns")),
+        "table": Table(caption, ["known in the target", "all items", "without twins"], lines),
+    }
+
+
+def _chart(run: Run, rows: Rows) -> Markup:
+    digits = digits_of(rows, "difference")
+    told = listed(
+        [f"{difference_told(row, digits)} at {shots_told(row.get('shots'))}" for row in rows]
+    )
+    x, y, low, high = (
+        [number(row.get(key)) for row in rows]
+        for key in ("shots", "difference", "ci_low", "ci_high")
+    )
+    return curves(
+        "gains",
+        f"Line chart of the gain of {run.arm} over the best arm without a source: {told}.",
+        [Curve(run.arm, "headline", 0, x, y, low, high)],
+        x_title="interactions known in the target",
+        ticks=[(place, count(place)) for place in x],
+        signed=True,
+    )
+
+
+def _table(run: Run, rows: Rows) -> Table:
+    digits = digits_of(rows, "difference")
+    lines = [
+        Line(
+            shots_told(row.get("shots")),
+            [
+                plain(row.get("baseline") or NOTHING, word=True),
+                difference(row, digits),
+                _ratio(row),
+                plain(_effect(row.get("effect"))),
+                plain(p_value(row.get("p"))),
+            ],
+        )
+        for row in rows
+    ]
+    columns = ["known in the target", "against", "difference in points", "ratio"]
+    columns += ["effect size", "p"]
+    return Table(f"Gain of {run.arm} in {run.metric}", columns, lines)
+
+
+def _ratio(row: Any) -> Cell:
+    low, high = row.get("ratio_low"), row.get("ratio_high")
+    limits = "" if low is None else f"{ratio(low, low, high)} to {ratio(high, low, high)}"
+    return Cell(ratio(row.get("ratio"), low, high), limits)
+
+
+def _effect(value: Any) -> str:
+    known = number(value)
+    return NOTHING if math.isnan(known) else f"{known:.2f}".replace("-", "\u2212")
+
+
+def _smallest(run: Run) -> str:
+    """What could have been found, in words; empty where it was not reckoned."""
+    found = part(run.findings, "smallest_detectable")
+    size = number(found.get("difference"))
+    if math.isnan(size):
+        return ""
+    told = points(size, decimals([(size, None, None)]))[1:]
+    times = number(found.get("ratio"))
+    said = "" if math.isnan(times) else f", {ratio(times)} the quality without a source,"
+    return (
+        f"With {run.tested} and {shots_told(found.get('shots', 0))}, a true difference of "
+        f"{told} points{said} is found with a probability of 80% at the 5% level."
+    )
