@@ -1,4 +1,4 @@
-"""Intervals and tests over people: a person is the unit, whatever was averaged within one.
+"""Resampled people and signs: a person is the unit, whatever was averaged within one.
 
 Every function takes a matrix of people by columns (a column is an arm, a metric, a paired
 difference) and treats its columns at once: the columns share their resamples, so they stay paired.
@@ -15,12 +15,17 @@ from scipy.special import ndtr, ndtri
 
 from coldstart.threads import one_blas_thread
 
-__all__ = ["bootstrap_interval", "holm", "resampled_means", "sign_flip_p"]
+__all__ = [
+    *("ROUNDING", "Rng", "bca_limits", "bootstrap_interval", "check_confidence"),
+    *("holm", "people_by_columns", "resampled_means", "sign_flip_p"),
+]
 
 Rng = int | np.random.Generator | None
+"""Seed or generator of what is drawn."""
 
+ROUNDING = 1e-12  # sums closer than this share of the absolute sum are ties
 _DRAWS_PER_BLOCK = 1 << 18
-_ROUNDING = 1e-12  # sums closer than this share of the absolute sum are ties
+_SIGNS_PER_BLOCK = 1 << 20  # cheaper: a bit each, a float64 when they are summed up
 
 
 def bootstrap_interval(
@@ -65,10 +70,9 @@ def bootstrap_interval(
     >>> bool(low[0] < values.mean() < high[0])
     True
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
+    check_confidence(confidence)
     _check_resamples(resamples)
-    values = _people_by_columns(values)
+    values = people_by_columns(values)
     low = np.full(values.shape[1], np.nan)
     high = low.copy()
     if len(values) < 2:
@@ -78,7 +82,8 @@ def bootstrap_interval(
     varying = usable[np.ptp(values[:, usable], axis=0) > 0]
     values = values[:, varying]
     means = resampled_means(values, resamples, np.random.default_rng(rng))
-    low[varying], high[varying] = _bca_limits(values, means, confidence)
+    mean, tie = values.mean(axis=0), ROUNDING * np.abs(values).mean(axis=0)
+    low[varying], high[varying] = bca_limits(means, mean, values - mean, tie, confidence)
     return low, high
 
 
@@ -117,7 +122,7 @@ def sign_flip_p(
     [0.2, 1.0]
     """
     _check_resamples(resamples)
-    differences = _people_by_columns(differences)
+    differences = people_by_columns(differences)
     p = np.full(differences.shape[1], np.nan)
     if len(differences):
         usable = np.isfinite(differences).all(axis=0)
@@ -170,7 +175,7 @@ def resampled_means(
     n_people = len(values)
     means = np.empty((resamples, values.shape[1]))
     with one_blas_thread():
-        for start, stop in _blocks(resamples, n_people):
+        for start, stop in _blocks(resamples, n_people, _DRAWS_PER_BLOCK):
             drawn = rng.integers(n_people, size=(stop - start, n_people))
             drawn += n_people * np.arange(stop - start)[:, None]  # a range of cells per resample
             times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
@@ -178,23 +183,30 @@ def resampled_means(
     return means
 
 
-def _bca_limits(
-    values: NDArray[np.float64], means: NDArray[np.float64], confidence: float
+def bca_limits(
+    replicates: NDArray[np.float64],
+    estimate: NDArray[np.float64],
+    influence: NDArray[np.float64],
+    tie: NDArray[np.float64],
+    confidence: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Quantiles of the resampled means at the two corrected levels, each (n_columns,)."""
-    mean = values.mean(axis=0)
-    tie = _ROUNDING * np.abs(values).mean(axis=0)
-    below = (means < mean - tie).mean(axis=0)
-    not_above = (means <= mean + tie).mean(axis=0)
-    edge = 0.5 / len(means)  # all resamples on one side: half a resample is taken to be beyond
+    """Quantiles of resampled estimates at the two corrected levels, each (n_columns,).
+
+    `replicates` is (resamples, n_columns); `influence` (n_people, n_columns) says how the estimate
+    moves with each person's weight, up to a factor; `tie` is how far apart equal estimates can be.
+    """
+    below = (replicates < estimate - tie).mean(axis=0)
+    not_above = (replicates <= estimate + tie).mean(axis=0)
+    edge = 0.5 / len(replicates)  # all on one side: half a resample is taken to be beyond
     bias = ndtri(np.clip((below + not_above) / 2, edge, 1 - edge))  # z_0
-    centred = values - mean
-    acceleration = (centred**3).sum(axis=0) / (6 * (centred**2).sum(axis=0) ** 1.5)  # a
+    acceleration = (influence**3).sum(axis=0) / (6 * (influence**2).sum(axis=0) ** 1.5)  # a
     tail = (1 - confidence) / 2
     shifted = bias + ndtri([[tail], [1 - tail]])  # z_0 + z, (2, n_columns)
     levels = ndtr(bias + shifted / (1 - acceleration * shifted))
     low, high = (
-        np.array([np.quantile(column, level) for column, level in zip(means.T, side, strict=True)])
+        np.array(
+            [np.quantile(column, level) for column, level in zip(replicates.T, side, strict=True)]
+        )
         for side in levels
     )
     return low, high
@@ -205,28 +217,41 @@ def _sign_flip_p(
 ) -> NDArray[np.float64]:
     """P of columns that are finite, (n_columns,)."""
     n_people, total = len(differences), differences.sum(axis=0)
-    reached = np.abs(total) - _ROUNDING * np.abs(differences).sum(axis=0)
+    reached = np.abs(total) - ROUNDING * np.abs(differences).sum(axis=0)
     as_far = np.zeros(differences.shape[1], dtype=np.int64)
     with one_blas_thread():
-        for start, stop in _blocks(resamples, n_people):
-            positive = rng.integers(2, size=(stop - start, n_people), dtype=np.int8)  # (1 + s) / 2
+        for start, stop in _blocks(resamples, n_people, _SIGNS_PER_BLOCK):
+            positive = _random_bits(stop - start, n_people, rng)  # (1 + s) / 2
             flipped = 2 * (positive.astype(np.float64) @ differences) - total  # sum of s d
             as_far += (np.abs(flipped) >= reached).sum(axis=0)
     return (1 + as_far) / (1 + resamples)
 
 
-def _blocks(resamples: int, n_people: int) -> Iterator[tuple[int, int]]:
+def _random_bits(rows: int, columns: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Fair zeros and ones (rows, columns): all eight bits of each random byte are used."""
+    drawn = np.frombuffer(rng.bytes(rows * -(-columns // 8)), np.uint8)
+    return np.unpackbits(drawn.reshape(rows, -1), axis=1, count=columns)
+
+
+def _blocks(resamples: int, n_people: int, draws: int) -> Iterator[tuple[int, int]]:
     """Limits of blocks of resamples that draw a bounded number of people in all."""
-    size = max(1, _DRAWS_PER_BLOCK // n_people)
+    size = max(1, draws // n_people)
     for start in range(0, resamples, size):
         yield start, min(start + size, resamples)
 
 
-def _people_by_columns(values: ArrayLike) -> NDArray[np.float64]:
+def people_by_columns(values: ArrayLike) -> NDArray[np.float64]:
+    """The values as a matrix of numbers, once they are known to be one."""
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2:
         raise ValueError(f"expected an array of shape (people, columns), got shape {values.shape}")
     return values
+
+
+def check_confidence(confidence: float) -> None:
+    """Refuse what is no share, a percentage above all."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
 
 
 def _check_resamples(resamples: int) -> None:

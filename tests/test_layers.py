@@ -28,8 +28,8 @@ LAYERS = {
     "factor models": "kernels basis equations covariance rows rowmap evidence als popularity "
     "ranking row_loss targets",
     "adapters": "adapters",
-    "transfer": "anchors metrics statistics heldout strength decision gate transfer trials search "
-    "tuning refine refine_trials refine_choice refine_serving",
+    "transfer": "anchors metrics statistics intervals effects seeds heldout strength decision gate "
+    "transfer trials search tuning refine refine_trials refine_choice refine_serving",
     "front door": "provenance artefact serving answer export request plan fitted saved growth "
     "refit transfer_report warmstart",
     "measuring": "machine protocols arms results evaluation race catchup agreement overlap "
