@@ -14,22 +14,24 @@ from coldstart.als import PriorALS
 from coldstart.anchors import Anchors, find_anchors
 from coldstart.diagnosis_report import Diagnosis, Side
 from coldstart.errors import AnchorError, DataError
+from coldstart.hygiene import Check, checks, size_check, time_check
 from coldstart.interactions import Interactions
 from coldstart.map_evidence import linear_evidence
-from coldstart.overlap import Coverage, id_warnings
+from coldstart.overlap import Coverage
 from coldstart.popularity import counts
 from coldstart.shift import Shift, covariate_shift
 from coldstart.similarity import alignment, canonical
 from coldstart.targets.prior_als import PriorALSTarget
 from coldstart.transfer import Space, source_space, target_space
 from coldstart.twins import Twins, find_twins
-from coldstart.verdict import held_out_verdict
+from coldstart.verdict import Verdict, held_out_verdict
 
 __all__ = ["Diagnosis", "diagnose"]
 
 Rng = np.random.Generator
 
 COMPARED = 5000  # anchors, at most, on which embeddings are compared
+_TWO_SIDED = 1.96  # standard errors on either side of a mean, for 95%
 
 
 def diagnose(
@@ -92,6 +94,8 @@ def diagnose(
     trained = PriorALSTarget(model, "users").fit(target.user_items, show_progress=show_progress)
     space = target_space(trained, target)
     x, y = _compared(origin, space, anchors, draws)
+    twins = _twins(source, target, anchors)
+    verdict = held_out_verdict(source, target, model, len(anchors), show_progress=show_progress)
     return Diagnosis(
         side=side,
         factors=factors,
@@ -107,9 +111,13 @@ def diagnose(
         source_popularity=_agreement(source, anchors.source, draws),
         target_popularity=_agreement(target, anchors.target, draws),
         common_popularity=_common(source, target),
-        twins=_twins(source, target, anchors),
-        verdict=held_out_verdict(source, target, model, len(anchors), show_progress=show_progress),
-        warnings=tuple(id_warnings(source.users, target.users, side)),
+        twins=twins,
+        verdict=verdict,
+        checks=(
+            _size(verdict),
+            *checks(source, target, side=side, twins=twins),
+            *_times(source, target, anchors),
+        ),
     )
 
 
@@ -167,6 +175,31 @@ def _common(source: Interactions, target: Interactions) -> Agreement | None:
 def _twins(source: Interactions, target: Interactions, anchors: Anchors) -> Twins:
     pairs = find_twins(source.user_items[anchors.source], target.user_items[anchors.target])
     return Twins.of(pairs, target.user_items, (source.items.ids, target.items.ids))
+
+
+def _times(source: Interactions, target: Interactions, anchors: Anchors) -> list[Check]:
+    """Whoever is held out is an anchor, and loses target interactions of any time."""
+    check = time_check(source, target.keep_users(anchors.target).timestamps)
+    return [] if check is None else [check]
+
+
+def _size(verdict: Verdict) -> Check:
+    """What could be seen without interactions in the target."""
+    if not verdict.gains:
+        return Check(
+            "size", "warning", "Nobody was held out, so no gain was tested.", {"people": 0}
+        )
+    gain = verdict.gains[0]
+    half = _TWO_SIDED * gain.standard_error
+    return size_check(
+        gain.people,
+        verdict.metric,
+        gain.baseline,
+        gain.mean,
+        gain.mean - half,
+        gain.mean + half,
+        gain.detectable,
+    )
 
 
 def _check(source: Any, target: Any, side: Any, **numbers: object) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from coldstart.agreement import Agreement
+from coldstart.hygiene import Check
 from coldstart.map_evidence import Evidence
 from coldstart.overlap import Coverage
 from coldstart.shift import Shift
@@ -48,7 +49,8 @@ class Diagnosis:
     twins : Twins
     verdict : Verdict
         Whether crossing is likely to pay, why, and what held-out people gained.
-    warnings : tuple of str
+    checks : tuple of Check
+        Of the data: twins, repeated pairs, ids, times, overlap, and the number of held-out people.
     """
 
     side: Side
@@ -67,13 +69,18 @@ class Diagnosis:
     common_popularity: Agreement | None
     twins: Twins
     verdict: Verdict
-    warnings: tuple[str, ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The sentences of the checks that are warnings."""
+        return tuple(check.text for check in self.checks if check.level == "warning")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; NaN is None."""
-        text = json.dumps({"schema": SCHEMA, **asdict(self)})
-        values: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)
-        return values
+        values = {"schema": SCHEMA, **asdict(self), "warnings": list(self.warnings)}
+        plain: dict[str, Any] = json.loads(json.dumps(values), parse_constant=lambda _: None)
+        return plain
 
     def __str__(self) -> str:
         few, columns = "too few rows to tell", _OTHER[self.side]
@@ -97,7 +104,12 @@ class Diagnosis:
         ]
         if self.common_popularity is not None:
             lines.append(f"  Popularity of those with the same id: {self.common_popularity}.")
-        return "\n".join([*lines, *(f"Warning: {warning}." for warning in self.warnings)])
+        return "\n".join([*lines, *self._told("warning"), *self._told("note")])
+
+    def _told(self, level: str) -> list[str]:
+        return [
+            f"{level.capitalize()}: {check.text}" for check in self.checks if check.level == level
+        ]
 
     def __repr__(self) -> str:
         gains = ", ".join(f"{gain.mean:+.4f}" for gain in self.verdict.gains) or "unknown"

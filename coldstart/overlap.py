@@ -16,6 +16,7 @@ __all__ = ["Coverage", "id_warnings"]
 
 _NUMBER = re.compile(r"\d+(\.0+)?")
 _MOSTLY = 0.9  # share of ids that look like numbers, for a side to be one of numbers
+_FEW = 10  # ids, below which numbers without a gap are no surprise
 _ADDED = 0.01  # share of further matches that is worth a warning
 
 
@@ -72,10 +73,22 @@ class Coverage:
 
 
 def id_warnings(source: Vocabulary, target: Vocabulary, side: str) -> list[str]:
-    """What suggests that ids of the two catalogs were written in different ways."""
-    if source.kind != target.kind or source.kind == "int":
+    """What suggests that ids of the two catalogs were written in different ways, or given apart.
+
+    It is about the rows, which are matched by id; columns are not, and may have any. Integers on
+    one side and strings on the other are an error where anchors are looked for.
+    """
+    if source.kind != target.kind:
         return []
     warnings = []
+    if len(source) != len(target) and all(map(_counted, (source, target))):
+        warnings.append(
+            f"the {side} ids are all numbers from the first to the last in both catalogs, to "
+            f"{_last(source)} and to {_last(target)}: check that {side} were not numbered in each "
+            "catalog apart, which would make one number mean two of them"
+        )
+    if source.kind == "int":
+        return warnings
     numbers = [_share_of_numbers(ids) for ids in (source, target)]
     if max(numbers) >= _MOSTLY and min(numbers) <= 1 - _MOSTLY:
         place = "source" if numbers[0] > numbers[1] else "target"
@@ -94,8 +107,20 @@ def id_warnings(source: Vocabulary, target: Vocabulary, side: str) -> list[str]:
     return warnings
 
 
+def _counted(ids: Vocabulary) -> bool:
+    """Whether the ids are those of a count from 0 or 1, without a gap."""
+    if len(ids) < _FEW or _share_of_numbers(ids) < 1:
+        return False
+    numbers = np.sort([int(float(key)) for key in ids])
+    return bool(numbers[0] in (0, 1) and (np.diff(numbers) == 1).all())
+
+
+def _last(ids: Vocabulary) -> int:
+    return max(int(float(key)) for key in ids)
+
+
 def _share_of_numbers(ids: Vocabulary) -> float:
-    return float(np.mean([bool(_NUMBER.fullmatch(key.strip())) for key in ids.ids]))
+    return float(np.mean([bool(_NUMBER.fullmatch(str(key).strip())) for key in ids]))
 
 
 def _loose(key: Any) -> str:

@@ -4,7 +4,7 @@ Of 150 copies of real columns (5% of the rows taken away, as many others added),
 in the target among those that are tellable, 99.5% were found or more, and 97.9% or more of the
 pairs found were planted: amazon, yelp, douban, epinions, xmrec. With the people shuffled nothing
 was found in ninety trials. A Jaccard index from 0.8 on and 3 people in common, without a look at
-chance, found 90 to 99.7% of the same copies, and on xmrec uk -> de 6,677 pairs that are none.
+chance, found 89.5 to 99.7% of the same copies, and on xmrec uk -> de 6,677 pairs that are none.
 """
 
 from __future__ import annotations

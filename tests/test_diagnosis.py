@@ -112,6 +112,46 @@ class TestFewPeople:
         assert str(found).count("too few") >= 5
 
 
+class TestChecks:
+    def test_everything_but_the_times_that_are_not_there_is_looked_at(self, related):
+        names = [check.check for check in related.checks]
+        assert names == ["size", "overlap", "twins", "ids", "repeated pairs"]
+
+    def test_warnings_and_notes_are_in_the_text(self, related):
+        (twins,) = related.warnings
+        assert twins.startswith("Cross-listed twins: ")
+        assert str(related).endswith(f"Warning: {twins}")
+        assert related.to_json()["warnings"] == [twins]
+        assert related.to_json()["checks"][0]["check"] == "size"
+
+    def test_the_size_is_that_of_the_first_gain(self, related):
+        size, gain = related.checks[0], related.verdict.gains[0]
+        assert size.level == "ok"
+        assert size.numbers["people"] == gain.people
+        assert size.numbers["smallest_detectable"] == gain.detectable
+        half = (size.numbers["ci_high"] - size.numbers["ci_low"]) / 2
+        assert half == pytest.approx(1.96 * gain.standard_error, rel=1e-9)
+
+    def test_that_nobody_was_held_out_is_a_warning(self):
+        source, target = make_cross_domain(60, 40, 30, overlap=0.1, source_interactions=8, rng=3)
+        found = examined(source, target, factors=4)
+        assert found.checks[0].text == "Nobody was held out, so no gain was tested."
+        assert "Note: Cross-listed twins: none among the 0 of 40 items" in str(found)
+
+    def test_times_of_anchors_are_compared(self):
+        source, target = make_cross_domain(60, 40, 30, overlap=0.1, source_interactions=8, rng=3)
+        anchors = set(source.users) & set(target.users)
+        rows = np.repeat(target.users.ids, np.diff(target.user_items.indptr))
+        # only strangers come before the source
+        times = np.where([user in anchors for user in rows], 500, 100)
+        after = Interactions.from_csr(target.user_items, target.users, timestamps=times)
+        before = Interactions.from_csr(
+            source.user_items, source.users, timestamps=np.full(source.nnz, 300)
+        )
+        (time,) = (c for c in examined(before, after, factors=4).checks if c.check == "time")
+        assert (time.level, time.numbers["later_share"]) == ("ok", 0.0)
+
+
 class TestItems:
     def test_items_are_the_rows_and_people_the_twins(self):
         source, target = make_cross_domain(200, 60, 50, twins=10, source_interactions=8, rng=1)

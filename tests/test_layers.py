@@ -33,7 +33,7 @@ LAYERS = {
     "front door": "provenance artefact serving answer export request plan fitted saved growth "
     "refit transfer_report warmstart",
     "measuring": "machine protocols arms results evaluation race catchup agreement overlap "
-    "map_evidence shift similarity twins verdict diagnosis_report diagnosis",
+    "map_evidence shift similarity twins hygiene verdict diagnosis_report diagnosis",
     "wiring": "asked tables report lists dataset_commands cli __main__ __init__",
 }
 # Factor models stand below the data and know nothing of how catalogs are read all the same.

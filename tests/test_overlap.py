@@ -76,3 +76,24 @@ def test_case_is_looked_through_too():
 )
 def test_ids_of_one_kind_are_no_reason_to_warn(source, target):
     assert warned(source, target) == []
+
+
+@pytest.mark.parametrize("kind", [int, str])
+@pytest.mark.parametrize("first", [0, 1])
+def test_rows_that_were_numbered_in_each_catalog_apart_are_told(kind, first):
+    numbered = [[kind(number) for number in range(first, last + 1)] for last in (30, 45)]
+    (message,) = warned(*numbered)
+    assert "numbers from the first to the last in both catalogs, to 30 and to 45: " in message
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        (range(30), range(30)),
+        (range(30), [*range(20), *range(25, 50)]),
+        (range(5), range(9)),
+        (range(3, 40), range(3, 50)),
+    ],
+)
+def test_numbers_that_one_list_of_people_can_have_are_no_reason_to_warn(source, target):
+    assert warned(source, target) == []
