@@ -25,8 +25,8 @@ def effect_size(differences: ArrayLike) -> NDArray[np.float64]:
     size = np.full(differences.shape[1], np.nan)
     if len(differences) < 2:
         return size
-    usable = np.isfinite(differences).all(axis=0)
-    usable[usable] = np.ptp(differences[:, usable], axis=0) > 0
+    usable = np.flatnonzero(np.isfinite(differences).all(axis=0))
+    usable = usable[np.ptp(differences[:, usable], axis=0) > 0]
     known = differences[:, usable]
     size[usable] = known.mean(axis=0) / known.std(axis=0, ddof=1)
     return size

@@ -138,29 +138,29 @@ def ratio_of_means(
     >>> [float(part[0].round(6)) for part in ratio_of_means(1.5 * below, below, rng=0)]
     [1.5, 1.5, 1.5]
     """
-    above, below = people_by_columns(above), people_by_columns(below)
-    if above.shape != below.shape:
+    over, under = people_by_columns(above), people_by_columns(below)
+    if over.shape != under.shape:
         raise ValueError(
-            f"above has shape {above.shape} but below {below.shape}: pass the same people and "
+            f"above has shape {over.shape} but below {under.shape}: pass the same people and "
             "columns in both"
         )
-    ratio, low, high = np.full((3, above.shape[1]), np.nan)
-    if not len(above):
+    ratio, low, high = np.full((3, over.shape[1]), np.nan)
+    if not len(over):
         return ratio, low, high
-    usable = np.flatnonzero(np.isfinite(above).all(axis=0) & np.isfinite(below).all(axis=0))
-    mean = below[:, usable].mean(axis=0)
+    usable = np.flatnonzero(np.isfinite(over).all(axis=0) & np.isfinite(under).all(axis=0))
+    mean = under[:, usable].mean(axis=0)
     usable, mean = usable[mean != 0], mean[mean != 0]
     # a mean below zero would turn the sides round: with both signs changed the ratio is the same
-    above, below = above[:, usable] * np.sign(mean), below[:, usable] * np.sign(mean)
-    ratio[usable] = above.mean(axis=0) / below.mean(axis=0)
+    over, under = over[:, usable] * np.sign(mean), under[:, usable] * np.sign(mean)
+    ratio[usable] = over.mean(axis=0) / under.mean(axis=0)
     rng = np.random.default_rng(rng)
-    least, _ = interval(below, confidence=confidence, resamples=resamples, rng=rng)
+    least, _ = interval(under, confidence=confidence, resamples=resamples, rng=rng)
     known = least > 0
-    above, below, known = above[:, known], below[:, known], usable[known]
-    if len(above) > MOST_RESAMPLED:
-        low[known], high[known] = _ratios_that_reach_zero(above, below, confidence)
+    over, under, known = over[:, known], under[:, known], usable[known]
+    if len(over) > MOST_RESAMPLED:
+        low[known], high[known] = _ratios_that_reach_zero(over, under, confidence)
     else:
-        low[known], high[known] = _resampled_ratios(above, below, confidence, resamples, rng)
+        low[known], high[known] = _resampled_ratios(over, under, confidence, resamples, rng)
     return ratio, low, high
 
 

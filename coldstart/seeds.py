@@ -93,14 +93,15 @@ def two_level(
     values = people_by_columns(values)
     person, seed = _numbered(people, seeds, len(values))
     n_seeds = int(seed.max(initial=-1)) + 1
-    usable = np.isfinite(values).all(axis=0)
+    usable = np.flatnonzero(np.isfinite(values).all(axis=0))
     known = values[:, usable]
-    found = np.full((6, len(usable)), np.nan)  # in the order of the fields
+    found = np.full((6, values.shape[1]), np.nan)  # in the order of the fields
     if n_seeds < 2:
         found[:, usable] = _once(known, confidence, np.random.default_rng(rng))
     else:
         found[:, usable] = _student(known, person, seed, confidence)
-    return TwoLevel(*found, n_seeds)
+    mean, low, high, p, error, freedom = found
+    return TwoLevel(mean, low, high, p, error, freedom, n_seeds)
 
 
 def _student(
