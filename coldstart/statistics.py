@@ -117,9 +117,9 @@ def sign_flip_p(
 
     Examples
     --------
-    >>> gains = np.array([[3.0, 0.0], [2.0, 0.0], [1.0, 0.0]])
+    >>> gains = np.array([[3.0, 0.0], [2.0, 0.0], [1.0, 0.0], [4.0, 0.0]])
     >>> sign_flip_p(gains, resamples=999, rng=0).round(1).tolist()
-    [0.2, 1.0]
+    [0.1, 1.0]
     """
     _check_resamples(resamples)
     differences = people_by_columns(differences)
