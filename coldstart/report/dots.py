@@ -10,11 +10,13 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from coldstart.report.frame import framed, named_rows, scaled, width_of
+from coldstart.report.frame import LONGEST, framed, named_rows, scaled, width_of
 from coldstart.report.svg import COLOURS, drawn
 from coldstart.report.wording import percent
 
 __all__ = ["Bar", "Dot", "bars", "dots"]
+
+_ROOM = 110  # pixels that names may take beside the rows of a narrow chart
 
 
 @dataclass(frozen=True)
@@ -60,31 +62,38 @@ def dots(
         Whether the chart stands beside another: it is small on wide pages, too.
     """
     names = [row.name for row in rows]
+    width = width_of(names, LONGEST)
+
+    def beside(wide: bool) -> bool:
+        return wide or width < _ROOM
 
     def draw(figure: Figure, wide: bool) -> None:
-        axes = framed(figure, 20 + width_of(names, 40) if wide else 4, 60, 6, 26)
-        _draw_dots(axes, rows, 0 if wide else 0.2)
-        named_rows(axes, names, wide, above=0.22)
+        axes = framed(figure, 20 + width if beside(wide) else 4, 60, 6, 26)
+        _draw_dots(axes, rows, 0 if beside(wide) else 0.2)
+        named_rows(axes, names, beside=beside(wide), above=0.22)
         scaled(axes, along="x", signed=signed)
         if signed:
             axes.axvline(0, color=COLOURS["ink"], linewidth=1, zorder=1.5)
         if math.isfinite(reference):
             axes.axvline(100 * reference, color=COLOURS["ink"], linewidth=1, dashes=(4, 3))
 
-    return drawn(name, alt, lambda wide: 40 + (32 if wide else 46) * len(rows), draw, half=half)
+    return drawn(
+        name, alt, lambda wide: 40 + (30 if beside(wide) else 46) * len(rows), draw, half=half
+    )
 
 
 def bars(name: str, alt: str, rows: Sequence[Bar]) -> Markup:
     """A bar for every row, of who gains, is unchanged and loses."""
     names = [row.name for row in rows]
+    width = width_of(names, LONGEST)
 
     def draw(figure: Figure, wide: bool) -> None:
-        axes = framed(figure, 20 + width_of(names, 40) if wide else 2, 2, 26, 4)
+        axes = framed(figure, 20 + width if wide else 2, 2, 26, 4)
         axes.set_xlim(0, 1)
         axes.axis("off")
         for place, row in enumerate(rows):
             _draw_bar(axes, row, place if wide else place + 0.18, wide)
-        named_rows(axes, names, wide, above=0.26)
+        named_rows(axes, names, beside=wide, above=0.26)
         for x, align, text, colour in _HEADS:
             axes.annotate(
                 text,

@@ -8,9 +8,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from coldstart.report.svg import COLOURS
 
-__all__ = ["LETTER", "framed", "in_pixels", "named_rows", "scaled", "short", "width_of"]
+__all__ = ["LONGEST", "framed", "in_pixels", "named_rows", "scaled", "short", "width_of"]
 
-LETTER = 7.2  # pixels of a letter, on average and at most
+LONGEST = 40  # letters of a name beside a row
+_LETTER = 7.2  # pixels of a letter, on average and at most
 
 
 def framed(figure: Figure, left: float, right: float, top: float, bottom: float) -> Axes:
@@ -33,18 +34,18 @@ def scaled(axes: Axes, *, along: str, signed: bool) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value, signed)))
 
 
-def named_rows(axes: Axes, names: list[str], wide: bool, *, above: float) -> None:
-    """Names left of their rows, or above them where there is no room."""
+def named_rows(axes: Axes, names: list[str], *, beside: bool, above: float) -> None:
+    """Names beside their rows, or so much of a row above them where there is no room."""
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_yticks([])
     for place, name in enumerate(names):
         axes.annotate(
-            short(name, 40),
-            (0, place if wide else place - above),
-            (-12 if wide else 0, 0),
+            short(name, LONGEST),
+            (0, place if beside else place - above),
+            (-12 if beside else 0, 0),
             xycoords=("axes fraction", "data"),
             textcoords="offset pixels",
-            ha="right" if wide else "left",
+            ha="right" if beside else "left",
             va="center",
             zorder=5,
             bbox={"facecolor": COLOURS["paper"], "edgecolor": "none", "pad": 1},
@@ -53,7 +54,7 @@ def named_rows(axes: Axes, names: list[str], wide: bool, *, above: float) -> Non
 
 def width_of(names: list[str], longest: int) -> float:
     """Pixels that the longest of some names takes."""
-    return LETTER * max((len(short(name, longest)) for name in names), default=0)
+    return _LETTER * max((len(short(name, longest)) for name in names), default=0)
 
 
 def short(name: str, longest: int) -> str:

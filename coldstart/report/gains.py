@@ -83,11 +83,11 @@ def without_twins(run: Run) -> dict[str, Any] | None:
     for row in before:
         shots = row.get("shots")
         cells = [difference(each, digits) for each in (row, after.get(shots, {}))]
-        lines.append(Line(shots_told(shots), cells))
+        lines.append(Line(count(shots), cells))
     caption = f"Gain of {run.arm} in {run.metric}, points"
     return {
         "columns": number(found.get("columns")),
-        "table": Table(caption, ["known in the target", "all items", "without twins"], lines),
+        "table": Table(caption, ["interactions", "all items", "without twins"], lines),
     }
 
 
@@ -114,7 +114,7 @@ def _table(run: Run, rows: Rows) -> Table:
     digits = digits_of(rows, "difference")
     lines = [
         Line(
-            shots_told(row.get("shots")),
+            count(row.get("shots")),
             [
                 plain(row.get("baseline") or NOTHING, word=True),
                 difference(row, digits),
@@ -125,8 +125,7 @@ def _table(run: Run, rows: Rows) -> Table:
         )
         for row in rows
     ]
-    columns = ["known in the target", "against", "difference in points", "ratio"]
-    columns += ["effect size", "p"]
+    columns = ["interactions", "against", "difference in points", "ratio", "effect size", "p"]
     return Table(f"Gain of {run.arm} in {run.metric}", columns, lines)
 
 

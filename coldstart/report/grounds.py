@@ -78,7 +78,7 @@ def tuning(run: Run) -> dict[str, Any] | None:
                     plain(_seconds(seconds.get("fit"))),
                     plain(_seconds(seconds.get("predict"))),
                 ],
-                "learns from the source" if run.uses_source(arm) else "",
+                "uses the source" if run.uses_source(arm) else "",
             )
         )
     columns = ["arm", "trials", "choosing and fitting, s", "serving, s"]

@@ -125,7 +125,7 @@ def _saved(run: Run) -> Figure:
 def _helps(run: Run) -> Figure:
     """Up to how many interactions a gain is shown."""
     graduation = part(run.findings, "graduation")
-    label = "interactions, until which it helps"
+    label = "interactions until which it helps"
     if graduation.get("more_than") is not None:
         most = count(graduation["more_than"])
         return Figure(label, f"> {most}", f"at {most}, the most that was tested, it still helps")

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from coldstart.report.curves import Curve, curves
-from coldstart.report.run import Run, part, parts
+from coldstart.report.run import Run, at_first, part, parts
 from coldstart.report.table import Line, Rows, Table, digits_of, share
 from coldstart.report.wording import count, interval, listed, number, percent, shots_told
 
@@ -43,26 +43,20 @@ def every_metric(run: Run) -> list[Table]:
 
 
 def launch(run: Run) -> dict[str, Any] | None:
-    """How good arms are with a share of the target log, or with some anchors; None elsewhere."""
+    """How good arms are with a share of the target log, or with some anchors: a curve of the fewest
+    shots, and a table for each number of them. None elsewhere.
+    """
     rows = [row for row in run.rows if row.get("level") is not None]
     rows = [row for row in rows if row.get("metric") == run.metric_name]
     if not rows:
         return None
-    what = "number of anchors" if run.protocol == "anchors" else "share of the target log"
-    found = []
-    for shots in sorted({row["shots"] for row in rows if isinstance(row.get("shots"), int)}):
-        own = [row for row in rows if row.get("shots") == shots]
-        caption = f"Mean {run.metric} in percent, with {shots_told(shots)}"
-        told = _told(own, "level", lambda level: level_told(run, level))
-        alt = f"Line chart of {caption}, by {what}. {told}."
-        found.append(
-            {
-                "title": f"{run.metric} with {shots_told(shots)}, percent",
-                "chart": _over_levels(run, own, f"launch-{shots}", alt, what),
-                "table": _table(run, own, "level", lambda at: level_told(run, at), caption),
-            }
-        )
-    return {"anchors": run.protocol == "anchors", "shots": found}
+    first, drawn = at_first(rows)
+    return {
+        "anchors": run.protocol == "anchors",
+        "title": f"{run.metric} with {shots_told(first)}, percent",
+        "chart": _over_levels(run, drawn, first),
+        "tables": [_levels(run, rows, k) for k in sorted({row["shots"] for row in rows})],
+    }
 
 
 def level_told(run: Run, level: Any) -> str:
@@ -91,16 +85,24 @@ def _guide(run: Run) -> tuple[float, float, str] | None:
     return number(saved), start, f"equal at {count(saved)}"
 
 
-def _over_levels(run: Run, rows: Rows, name: str, alt: str, what: str) -> Markup:
+def _over_levels(run: Run, rows: Rows, shots: Any) -> Markup:
+    what = "number of anchors" if run.protocol == "anchors" else "share of the target log"
+    told = _told(rows, "level", lambda level: level_told(run, level))
     levels = sorted({number(row["level"]) for row in rows})
     return curves(
-        name,
-        alt,
+        "launch",
+        f"Line chart of {run.metric} with {shots_told(shots)}, by {what}. {told}.",
         _curves(run, rows, "level"),
         x_title=f"{what}, logarithmic",
         ticks=[(level, level_told(run, level)) for level in levels],
         log=True,
     )
+
+
+def _levels(run: Run, rows: Rows, shots: Any) -> Table:
+    own = [row for row in rows if row["shots"] == shots]
+    caption = f"Mean {run.metric} in percent, with {shots_told(shots)}"
+    return _table(run, own, "level", lambda level: level_told(run, level), caption)
 
 
 def _curves(run: Run, rows: Rows, by: str) -> list[Curve]:
@@ -145,7 +147,7 @@ def _table(run: Run, rows: Rows, by: str, named: Callable[[Any], str], caption: 
             share(row, "mean", digits, strong=number(row.get("mean")) == best[place])
             for row, place in zip(own, places, strict=True)
         ]
-        lines.append(Line(arm, cells, "learns from the source" if run.uses_source(arm) else ""))
+        lines.append(Line(arm, cells, "uses the source" if run.uses_source(arm) else ""))
     return Table(caption, ["arm", *map(named, places)], lines)
 
 

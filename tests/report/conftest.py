@@ -1,9 +1,12 @@
 """Results as `results.json` holds them: one with every section, and one with next to nothing."""
 
 import copy
-import math
+import json
+from html.parser import HTMLParser
 
 import pytest
+
+from coldstart.report import render
 
 SHOTS = [0, 1, 2, 5, 10]
 MEANS = {  # at the shots
@@ -275,10 +278,10 @@ def full():
     }
 
 
-def with_levels(results, levels=(0.05, 0.1, 0.3, 1.0), protocol="launch"):
-    """The same with levels, of which the last stands in the rows without one, too."""
+def with_levels(results, levels=(0.05, 0.1, 0.3, 1.0)):
+    """The same with rows of several shares of the log."""
     changed = copy.deepcopy(results)
-    changed["config"]["protocol"] = protocol
+    changed["config"]["protocol"] = "launch"
     changed["rows"] = [
         row(arm, k, mean * (0.5 + 0.5 * (place + 1) / len(levels)), level=level)
         for place, level in enumerate(levels)
@@ -306,6 +309,30 @@ def launch():
     return with_levels(full())
 
 
+@pytest.fixture(scope="session")
+def page(complete):
+    """Every section as HTML."""
+    return render(complete)
+
+
+@pytest.fixture(scope="session")
+def hostile_page():
+    """The same where names would be markup, mathematics or long if they could."""
+    bad = '"><script>alert(1)</script><img src=x onerror=alert(2)>$x_1^2$ & ' + 40 * "long"
+    text = json.dumps(full())
+    for name in ("warm:ridge", "joint", TITLES[0], "least active third", "alpha", "Kitchen"):
+        text = text.replace(name, json.dumps(f"{name} {bad}")[1:-1])
+    return render(json.loads(text))
+
+
+@pytest.fixture(scope="session")
+def sampled_page():
+    """A launch whose negatives are sampled."""
+    results = with_levels(full())
+    results["config"]["protocol"] = "sampled"
+    return render(results)
+
+
 @pytest.fixture
 def minimal():
     """What an evaluation of the first version wrote, with one number that is not known."""
@@ -321,6 +348,46 @@ def minimal():
     }
 
 
-def is_number(value):
-    """Whether a value is a finite number."""
-    return isinstance(value, int | float) and math.isfinite(value)
+VOID = {"meta", "br", "hr", "img", "link", "input", "wbr", "col", "base", "area", "source"}
+
+
+class Page(HTMLParser):
+    """Elements of a page in their order, as (tag, attributes, text), every tag closed in turn."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements, self.open = [], []
+        self.feed(html)
+        self.close()
+        assert not self.open, f"never closed: {[self.elements[k][0] for k in self.open]}"
+
+    def handle_starttag(self, tag, attrs):
+        assert len(dict(attrs)) == len(attrs), f"an attribute twice: {attrs}"
+        self.elements.append([tag, dict(attrs), ""])
+        if tag not in VOID:
+            self.open.append(len(self.elements) - 1)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append([tag, dict(attrs), ""])
+
+    def handle_endtag(self, tag):
+        began = self.elements[self.open.pop()][0]
+        assert began == tag, f"</{tag}> closes <{began}>"
+
+    def handle_data(self, data):
+        for place in self.open:
+            self.elements[place][2] += data
+
+    def all(self, *tags):
+        """The elements with one of these tags."""
+        return [element for element in self.elements if element[0] in tags]
+
+    def texts(self, *tags):
+        """Their texts, spaces and line ends as one space."""
+        return [" ".join(text.split()) for _, _, text in self.all(*tags)]
+
+
+@pytest.fixture
+def parsed():
+    """A function that reads a page."""
+    return Page
