@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from numbers import Integral
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,21 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from coldstart import machine
-from coldstart.arms import Arm, People, Task, make_arms
-from coldstart.errors import AlignmentError
-from coldstart.heldout import Order, Ranked
+from coldstart.anchors import find_anchors
+from coldstart.arms import Arm, Task, make_arms
+from coldstart.effects import effect_size
+from coldstart.examples import examples
+from coldstart.findings import all_checks, investigate
+from coldstart.heldout import Order
 from coldstart.interactions import Interactions
-from coldstart.metrics import METRICS, coverage
+from coldstart.metrics import METRICS
 from coldstart.metrics import metric as metric_named
-from coldstart.protocols import PROTOCOLS, Split, task_of
+from coldstart.pool import Pool
+from coldstart.protocols import PROTOCOLS, Hiding, Split, series, task_of
 from coldstart.results import Comparison, Results, Row
-from coldstart.statistics import bootstrap_interval, holm, sign_flip_p
+from coldstart.sitting import LEFT, available, sit
+from coldstart.statistics import holm
+from coldstart.twins import twin_columns
 
 __all__ = ["DEFAULT_ARMS", "evaluate"]
 
@@ -42,17 +49,23 @@ def evaluate(
     target: Interactions,
     *,
     side: str = "users",
-    protocol: str = "cold",
+    protocol: str | Hiding | Sequence[Hiding] = "cold",
+    levels: Sequence[float] | None = None,
     shots: Sequence[int] = (0, 1, 2, 5),
     arms: Sequence[str | Arm] = DEFAULT_ARMS,
     factors: int = 64,
     n: int = 10,
     metric: str = "ndcg",
     rng: int = 0,
+    seeds: int = 1,
+    trials: int | None = None,
+    budget: float | None = None,
     test_share: float = 0.2,
     validation_share: float = 0.2,
     order: Order = "auto",
     same_people: bool = False,
+    titles: Mapping[str, str] | None = None,
+    names: tuple[str, str] = ("the source", "the target"),
     num_threads: int = 0,
     show_progress: bool = False,
 ) -> Results:
@@ -70,7 +83,13 @@ def evaluate(
     source, target : Interactions
     side : {"users", "items"}
         Who is held out. With "items", users are ranked for new items.
-    protocol : {"cold"}
+    protocol : {"cold", "mixed", "launch", "temporal", "anchors", "sampled"}, or protocols
+        What held-out people lose, and what they are to find: a name, or values such as
+        ``Launch(0.3)`` of `coldstart.protocols`. "sampled" ranks one positive against 999
+        negatives; its figures are biased, and only to be set beside published ones.
+    levels : sequence of numbers, optional
+        Shares of the log for "launch", by default 5, 10, 30 and 100%, and numbers of anchors for
+        "anchors", by default 10, 30, 100 and all.
     shots : sequence of int
         How many interactions come back.
     arms : sequence of names, or of objects that follow `coldstart.arms.Arm`
@@ -79,10 +98,18 @@ def evaluate(
     n : int
         Length of the lists.
     metric : str
-        What arms are tuned and compared by: "ndcg", "recall", "mrr" or "hit_rate". All of them are
+        What arms are tuned and compared by, one of `coldstart.metrics.METRICS`. All of them are
         reported.
     rng : int
         Seed of the split and of the models.
+    seeds : int, default 1
+        How many seeds, from `rng` on. Intervals and p values then hold for other seeds, too.
+    trials : int, optional
+        Most settings that each arm may try on people who are not tested, for each number of shots:
+        40 by default, but as many as its own budget allows for "auto".
+    budget : float, optional
+        Seconds that each arm may take for its trials; 240 for "auto" by default, else no limit.
+        Results then depend on the speed of the machine.
     test_share, validation_share : float
         Of the anchors with at least 5 interactions on both sides.
     order : {"auto", "time", "random"}
@@ -90,6 +117,10 @@ def evaluate(
     same_people : bool, default False
         Measure every number of shots on those who have something left to find at the largest,
         instead of on all who have at that number.
+    titles : dict of str to str, optional
+        Of items, by their ids as text, for the examples in a report.
+    names : pair of str
+        What source and target are called in words.
 
     Returns
     -------
@@ -104,178 +135,256 @@ def evaluate(
     AnchorError
         When too few people are in both catalogs, or no arm is available.
     """
-    _check_names(side, protocol, metric)
-    _check_whole(1, factors=factors, n=n)
+    _check_names(side, metric)
+    _check_whole(1, factors=factors, n=n, seeds=seeds)
     _check_whole(0, rng=rng, num_threads=num_threads)
+    _check_limits(trials, budget)
     shots, chosen = _ascending(shots), make_arms(arms)
     source, target = _swapped_for(side, source, target)
-    rule = PROTOCOLS[protocol](test_share, validation_share, order=order)
-    split = rule.split(source, target, side=side, seed=rng)
-    task = task_of(
-        split,
-        source,
+    settings = {"order": order, "test_share": test_share, "validation_share": validation_share}
+    protocols = _protocols(protocol, levels, settings)
+    splits = _all_splits(protocols, source, target, side, [rng + seed for seed in range(seeds)])
+    make_task = partial(
+        task_of,
         shots=shots,
         metric=metric,
         n=n,
         factors=factors,
-        seed=rng,
         num_threads=num_threads,
         side=side,
+        trials=trials,
+        budget=budget,
     )
-    shown = tqdm(chosen, desc="arms", disable=not show_progress)
-    measured, unavailable = _measure_all(shown, task, split.test, same_people)
+    pools = _pools(splits, target, chosen, make_task, _twins(source, target), show_progress)
+    pools = [replace(pool, same_people=same_people) for pool in pools]
+    missing = {name: why for pool in pools for name, why in available(pool.sittings)[1].items()}
+    found = investigate(pools, names, side)
+    told = None if found is None else found.to_json()
     return Results(
-        config=_config(task, split, measured, source, target, rule)
-        | {"same_people": same_people, "unavailable": unavailable},
-        rows=tuple(row for one in measured for k in shots for row in _rows(one, task, k)),
-        comparisons=tuple(
-            row for k in shots for name in METRICS for row in _comparisons(measured, task, k, name)
-        ),
-        timings={one.arm.name: one.seconds for one in measured},
+        config={
+            **_config(protocols[-1], pools, source, target),
+            "levels": [pool.level for pool in pools if pool.level is not None],
+            "same_people": same_people,
+            "unavailable": missing,
+            "names": list(names),
+        },
+        rows=tuple(row for pool in pools for row in _rows(pool)),
+        comparisons=tuple(row for pool in pools for row in _comparisons(pool)),
+        timings=_timings(pools),
+        findings=told,
+        gate=_gate(pools[0]),
+        hygiene=[check.to_json() for check in all_checks(pools, protocols, source, target, found)],
+        examples=[] if found is None else examples(pools[0], found.shown, side, titles or {}),
+        trials=_trials(pools[0]),
+        people=_joined([pool.table() for pool in pools]),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Measured:
-    """The ranked lists of one arm, who counts, and how well it did on the validation people."""
-
-    arm: Arm
-    ranked: dict[int, Ranked]
-    counted: dict[int, NDArray[np.bool_]]
-    validation: dict[int, float]
-    seconds: dict[str, float] = field(default_factory=dict)
-
-
-def _measure_all(
-    arms: Iterable[Arm], task: Task, test: People, same_people: bool
-) -> tuple[list[_Measured], dict[str, str]]:
-    """Every arm measured, and by name why others are not: catalogs that cannot be aligned without
-    anchors say something of those arms, and nothing of the rest.
-    """
-    measured, unavailable = [], {}
-    for arm in arms:
-        try:
-            measured.append(_measure(arm, task, test, same_people))
-        except AlignmentError as error:
-            unavailable[arm.name] = str(error)
-    if not measured:
-        told = "; ".join(f"{name}: {why}" for name, why in unavailable.items())
-        raise AlignmentError(f"no arm is available ({told}): add others, for example popularity")
-    return measured, unavailable
-
-
-def _measure(arm: Arm, task: Task, test: People, same_people: bool) -> _Measured:
-    began = time.perf_counter()
-    arm.fit(task)
-    fitted = time.perf_counter()
-    ranked = {k: _ranked(arm, task, test, k) for k in task.shots}
-    predicted = time.perf_counter()
-    last = max(task.shots)  # whoever has something left then has it before
-    counted = {k: ranked[last if same_people else k].relevant > 0 for k in task.shots}
-    validation = {}
-    if not arm.uses_source:  # one of them is what the others are compared with
-        for k in task.shots:
-            scores = arm.scorer(task.validation.source, task.validation.held.history(k), k)
-            validation[k] = task.mean_quality(scores, task.validation, k)
-    return _Measured(
-        arm, ranked, counted, validation, {"fit": fitted - began, "predict": predicted - fitted}
-    )
-
-
-def _ranked(arm: Arm, task: Task, people: People, shots: int) -> Ranked:
-    scores = arm.scorer(people.source, people.held.history(shots), shots)
-    return people.held.rank_all(
-        scores, shots, n=task.n, order=task.order, num_threads=task.num_threads
-    )
-
-
-def _per_person(one: _Measured, shots: int, names: Sequence[str]) -> NDArray[np.float64]:
-    """Metrics (n_people, n_metrics) of the people who count."""
-    ranked, known = one.ranked[shots], one.counted[shots]
-    columns = [metric_named(name)(ranked.hits[known], ranked.relevant[known]) for name in names]
-    return np.stack(columns, axis=1)
-
-
-def _rows(one: _Measured, task: Task, shots: int) -> list[Row]:
-    values = _per_person(one, shots, tuple(METRICS))
-    low, high = bootstrap_interval(values, rng=task.seed)
-    people = len(values)
-    rows = [
-        Row(one.arm.name, shots, name, task.n, mean, float(low[place]), float(high[place]), people)
-        for place, (name, mean) in enumerate(zip(METRICS, _means(values), strict=True))
-    ]
-    share = coverage(one.ranked[shots].columns, len(task.train.items))
-    nan = float("nan")
-    return [*rows, Row(one.arm.name, shots, "coverage", task.n, share, nan, nan, people)]
-
-
-def _means(values: NDArray[np.float64]) -> list[float]:
-    return [float(column.mean()) if len(column) else float("nan") for column in values.T]
-
-
-def _comparisons(
-    measured: Sequence[_Measured], task: Task, shots: int, name: str
-) -> list[Comparison]:
-    """Every arm against the arm without a source that was best on the validation people."""
-    without = [one for one in measured if not one.arm.uses_source]
-    if not without:
-        return []
-    baseline = max(without, key=lambda one: one.validation[shots])
-    others = [one for one in measured if one is not baseline]
-    if not others:
-        return []
-    reference = _per_person(baseline, shots, (name,))
-    differences = np.hstack([_per_person(one, shots, (name,)) - reference for one in others])
-    low, high = bootstrap_interval(differences, rng=task.seed)
-    p = sign_flip_p(differences, rng=task.seed)
-    corrected = holm(p)
-    return [
-        Comparison(
-            arm=one.arm.name,
-            baseline=baseline.arm.name,
-            shots=shots,
-            metric=name,
-            n=task.n,
-            difference=difference,
-            ci_low=float(low[place]),
-            ci_high=float(high[place]),
-            p=float(p[place]),
-            p_holm=float(corrected[place]),
-            users=len(reference),
+def _protocols(
+    protocol: str | Hiding | Sequence[Hiding],
+    levels: Sequence[float] | None,
+    settings: dict[str, Any],
+) -> list[Hiding]:
+    """The values of a protocol, one for each level."""
+    if isinstance(protocol, str):
+        return series(protocol, levels, **settings)
+    given = [protocol] if isinstance(protocol, Hiding) else list(protocol)
+    if levels is not None or not given or not all(isinstance(one, Hiding) for one in given):
+        raise ValueError(
+            f"protocol must be a name of {', '.join(PROTOCOLS)}, with levels or without, or "
+            f"protocols such as Cold() without levels, got {protocol!r}"
         )
-        for place, (one, difference) in enumerate(zip(others, _means(differences), strict=True))
+    return given
+
+
+def _all_splits(
+    protocols: Sequence[Hiding],
+    source: Interactions,
+    target: Interactions,
+    side: str,
+    seeds: Sequence[int],
+) -> list[list[Split]]:
+    """The splits of every protocol, with all seeds."""
+    return [
+        [split for seed in seeds for split in one.splits(source, target, side=side, seed=seed)]
+        for one in protocols
     ]
+
+
+def _pools(
+    splits: Sequence[Sequence[Split]],
+    target: Interactions,
+    arms: Sequence[Arm],
+    make_task: Callable[..., Task],
+    twins: NDArray[Any],
+    show_progress: bool,
+) -> list[Pool]:
+    """Every arm on every split; arms that are fitted more than once are copied before."""
+    count = sum(map(len, splits))
+    fresh = iter([arms] if count == 1 else [copy.deepcopy(arms) for _ in range(count)])
+    pools = []
+    with tqdm(desc="arms", disable=not show_progress, total=count * len(arms)) as bar:
+        for together in splits:
+            sittings = []
+            for split in together:
+                columns = split.train.items.rows(twins, missing="mask")
+                task = make_task(split, split.source, seed=split.seed)
+                ready = _ticked(next(fresh), bar)
+                sittings.append(
+                    sit(split, task, target.users.ids, ready, twins=columns[columns >= 0])
+                )
+            pools.append(Pool(sittings))
+    return pools
+
+
+def _ticked(arms: Sequence[Arm], bar: Any) -> Iterator[Arm]:
+    """The arms, one step of a progress bar for each that is done."""
+    for arm in arms:
+        yield arm
+        bar.update()
+
+
+def _rows(pool: Pool) -> list[Row]:
+    """Every arm, metric and number of shots, by what was left to find."""
+    rows = {}
+    task = pool.sittings[0].task
+    for k in pool.shots:
+        counted = pool.counted(k, LEFT)
+        values = np.hstack([pool.of_counted(arm, k, LEFT) for arm in pool.arms])
+        found = (part.reshape(len(pool.arms), -1) for part in pool.summary(values, counted))
+        for arm, *parts in zip(pool.arms, *found, strict=True):
+            rows[arm, k] = [
+                Row(arm, k, name, task.n, *map(float, numbers), int(counted.sum()), pool.level)
+                for name, *numbers in zip(METRICS, *parts, strict=True)
+            ]
+            share, nan = pool.coverage(arm, k), float("nan")
+            rows[arm, k].append(
+                Row(arm, k, "coverage", task.n, share, nan, nan, int(counted.sum()), pool.level)
+            )
+    return [row for arm in pool.arms for k in pool.shots for row in rows[arm, k]]
+
+
+def _comparisons(pool: Pool) -> list[Comparison]:
+    """Every arm against the arm without a source that was best on the validation people."""
+    return [row for k in pool.shots for row in _compared(pool, k)]
+
+
+def _compared(pool: Pool, shots: int) -> list[Comparison]:
+    baseline = pool.baseline(shots)
+    others = [arm for arm in pool.arms if arm != baseline]
+    if baseline is None or not others:
+        return []
+    counted, n_metrics = pool.counted(shots, LEFT), len(METRICS)
+    below = np.tile(pool.of_counted(baseline, shots, LEFT), len(others))
+    above = np.hstack([pool.of_counted(arm, shots, LEFT) for arm in others])
+    differences = above - below
+    numbers = np.stack(
+        [
+            *pool.summary(differences, counted),
+            pool.p_values(differences, counted),
+            *pool.ratio(above, below),
+            effect_size(differences),
+        ]
+    ).reshape(8, len(others), n_metrics)
+    rows = []
+    for place, name in enumerate(METRICS):
+        corrected = holm(numbers[3, :, place])
+        for arm, found, p_holm in zip(
+            others, numbers[:, :, place].T.tolist(), corrected, strict=True
+        ):
+            difference, low, high, p, ratio, ratio_low, ratio_high, effect = found
+            rows.append(
+                Comparison(
+                    arm=arm,
+                    baseline=baseline,
+                    shots=shots,
+                    metric=name,
+                    n=pool.sittings[0].task.n,
+                    difference=difference,
+                    ci_low=low,
+                    ci_high=high,
+                    p=p,
+                    p_holm=float(p_holm),
+                    users=int(counted.sum()),
+                    ratio=ratio,
+                    ratio_low=ratio_low,
+                    ratio_high=ratio_high,
+                    effect=effect,
+                    level=pool.level,
+                )
+            )
+    return rows
+
+
+def _timings(pools: Sequence[Pool]) -> dict[str, dict[str, float]]:
+    """Seconds of every arm, summed up over sittings."""
+    found: dict[str, dict[str, float]] = {}
+    for pool in pools:
+        for arm in pool.arms:
+            total = found.setdefault(arm, {"fit": 0.0, "predict": 0.0})
+            for one in pool.served(arm):
+                for part, seconds in one.seconds.items():
+                    total[part] += seconds
+    return found
+
+
+def _gate(pool: Pool) -> dict[str, str] | None:
+    """What the gate of an arm decided, in words."""
+    for arm in pool.arms:
+        decision = getattr(pool.served(arm)[0].arm, "decision", None)
+        if decision is not None:
+            return {"arm": arm, "text": str(decision)}
+    return None
+
+
+def _trials(pool: Pool) -> dict[str, Any]:
+    """Search space and every trial of the arms that made choices."""
+    arms = {arm: pool.served(arm)[0].arm for arm in pool.arms}
+    return {name: arm.tuned.to_json() for name, arm in arms.items() if hasattr(arm, "tuned")}
+
+
+def _joined(tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+
+
+def _twins(source: Interactions, target: Interactions) -> NDArray[Any]:
+    """Ids of target columns that are listed in the source as well; they describe, and decide
+    nothing.
+    """
+    anchors = find_anchors(source.users, target.users, needed=False)
+    return target.items.ids[twin_columns(source, target, anchors)]
 
 
 def _config(
-    task: Task,
-    split: Split,
-    measured: Sequence[_Measured],
-    source: Interactions,
-    target: Interactions,
-    rule: Any,
+    rule: Hiding, pools: Sequence[Pool], source: Interactions, target: Interactions
 ) -> dict[str, Any]:
+    first = pools[-1].sittings[0]
+    task, split, arms = first.task, first.split, pools[-1].arms
+    served = {arm: pools[-1].served(arm)[0].arm for arm in arms}
+    order = getattr(rule, "order", "time")
     return {
         "side": task.side,
-        "protocol": type(rule).__name__.lower(),
-        "test_share": rule.test_share,
-        "validation_share": rule.validation_share,
-        "order": "random" if target.timestamps is None or rule.order == "random" else "time",
+        "protocol": rule.name,
+        **vars(rule),
+        "order": "random" if target.timestamps is None or order == "random" else "time",
         "shots": task.shots,
-        "arms": [one.arm.name for one in measured],
-        "uses_source": {one.arm.name: one.arm.uses_source for one in measured},
+        "arms": arms,
+        "uses_source": {arm: one.uses_source for arm, one in served.items()},
         "metric": task.metric,
         "n": task.n,
         "factors": task.factors,
         "seed": task.seed,
+        "seeds": list(dict.fromkeys(sitting.split.seed for sitting in pools[-1].sittings)),
+        "trials": task.most,
+        "budget": task.budget,
         "source": _size(source),
         "target": _size(target),
         "train": _size(split.train),
         "eligible": split.eligible,
-        "test": len(split.test),
+        "test": len(pools[-1].people),
         "validation": len(split.validation),
         "test_interactions_outside_catalog": int(split.test.held.dropped.sum()),
-        "settings": {one.arm.name: one.arm.settings() for one in measured},
+        "settings": {arm: one.settings() for arm, one in served.items()},
         **machine.described(),
     }
 
@@ -293,12 +402,18 @@ def _swapped_for(side: str, *logs: Interactions) -> Iterator[Interactions]:
         yield log.T if side == "items" else log
 
 
-def _check_names(side: str, protocol: str, metric: str) -> None:
+def _check_names(side: str, metric: str) -> None:
     if side not in ("users", "items"):
         raise ValueError(f'side must be "users" or "items", got {side!r}')
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"unknown protocol {protocol!r}: known are {', '.join(PROTOCOLS)}")
     metric_named(metric)
+
+
+def _check_limits(trials: Any, budget: Any) -> None:
+    if trials is not None:
+        _check_whole(1, trials=trials)
+    number = isinstance(budget, Real) and not isinstance(budget, bool)
+    if budget is not None and not (number and float(budget) > 0):
+        raise ValueError(f"budget must be None or a number of seconds above 0, got {budget!r}")
 
 
 def _check_whole(least: int, **numbers: object) -> None:

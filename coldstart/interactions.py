@@ -182,6 +182,20 @@ class Interactions:
         places = sp.csr_matrix((picked.data, columns, picked.indptr), (len(users), kept.size))
         return self._part(places, users, self.items.take(kept), 0)
 
+    def keep_entries(self, kept: NDArray[np.bool_]) -> Interactions:
+        """Keep some interactions, by a mask (nnz,) over ``user_items.data``, and the users and
+        items that they touch.
+
+        The result does not know how many of its pairs were repeated, and says 0.
+        """
+        rows = np.repeat(np.arange(len(self.users)), np.diff(self.user_items.indptr))[kept]
+        users, items = np.unique(rows), np.unique(self.user_items.indices[kept])
+        cells = np.searchsorted(users, rows), np.searchsorted(items, self.user_items.indices[kept])
+        indptr = np.searchsorted(cells[0], np.arange(len(users) + 1))
+        parts = np.flatnonzero(kept), cells[1], indptr
+        places = sp.csr_matrix(parts, shape=(len(users), len(items)))
+        return self._part(places, self.users.take(users), self.items.take(items), 0)
+
     def _places(self) -> sp.csr_matrix:
         """Where in ``user_items.data`` each interaction stands, as a matrix that can be cut."""
         matrix = self.user_items

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -65,13 +65,16 @@ class Race:
         for sweep, seconds, model in one_by_one(self.task, sweeps):
 
             def folded(
-                ridge: float, _: NDArray[np.int64], history: sp.csr_matrix, model: PriorALS = model
+                setting: dict[str, Any],
+                _: NDArray[np.int64],
+                history: sp.csr_matrix,
+                model: PriorALS = model,
             ) -> Scorer:
-                return _fold_in(model, ridge, history, self.task.num_threads)
+                return _fold_in(model, setting["ridge"], history, self.task.num_threads)
 
-            ridges = self.task.choose(RIDGES, folded)
+            tuned = self.task.choose({"ridge": RIDGES}, folded)
             for k in self.task.shots:
-                scores = folded(ridges[k], self.people.source, self.people.held.history(k))
+                scores = folded(tuned[k], self.people.source, self.people.held.history(k))
                 yield Measured(sweep, seconds, k, self._quality(scores))
 
     def warm(self, source: Factors) -> Iterator[Measured]:

@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from coldstart.errors import ArtefactError
 
-__all__ = ["Comparison", "Results", "Row", "write_json"]
+__all__ = ["PEOPLE", "Comparison", "Results", "Row", "replaced", "write_json"]
 
 SCHEMA = 1
+PEOPLE = "people.parquet"
+PARTS = ("findings", "gate", "hygiene", "examples", "mixed", "trials")
 
 
 @dataclass(frozen=True)
 class Row:
-    """Mean of one metric over people, for one arm and number of shots, with its interval."""
+    """Mean of one metric over people, for one arm and number of shots, with its interval; `level`
+    is that of protocols with several conditions.
+    """
 
     arm: str
     shots: int
@@ -29,6 +34,7 @@ class Row:
     ci_low: float
     ci_high: float
     users: int
+    level: float | None = None
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,8 @@ class Comparison:
     """Paired difference of an arm to the best arm without a source, with interval and p values.
 
     `p` is that of the sign-flip test, `p_holm` corrected over the arms compared at these shots in
-    this metric.
+    this metric. `ratio` is that of the two means with its own interval, `effect` the difference in
+    standard deviations of the people's differences.
     """
 
     arm: str
@@ -50,6 +57,11 @@ class Comparison:
     p: float
     p_holm: float
     users: int
+    ratio: float = math.nan
+    ratio_low: float = math.nan
+    ratio_high: float = math.nan
+    effect: float = math.nan
+    level: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,28 +77,54 @@ class Results:
     timings : dict of str to dict
         Seconds of every arm: ``fit`` (its choices included) and ``predict``. What arms share, such
         as plain ALS of the target, is in those of the first of them.
+    findings : dict or None
+        The figures that decide, on one fixed truth; None where there is nothing to compare.
+    gate : dict or None
+        What the gate of arm "auto" decided.
+    hygiene : list of dict
+        What looks wrong with the data, or does not.
+    examples : list of dict
+        Lists of a few people.
+    mixed : dict or None
+        New and known in the same lists, of protocol "mixed".
+    trials : dict of str to dict
+        For every arm its search space and every trial.
+    people : dict of str to array, or None
+        Every metric of every person, a line for each arm, number of shots and truth; not read back
+        by `load`.
     """
 
     config: Mapping[str, Any]
     rows: tuple[Row, ...]
     comparisons: tuple[Comparison, ...]
     timings: Mapping[str, Any]
+    findings: Mapping[str, Any] | None = None
+    gate: Mapping[str, Any] | None = None
+    hygiene: Sequence[Mapping[str, Any]] = ()
+    examples: Sequence[Mapping[str, Any]] = ()
+    mixed: Mapping[str, Any] | None = None
+    trials: Mapping[str, Any] = field(default_factory=dict)
+    people: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``results.json``; NaN is None."""
         return {
             "schema": SCHEMA,
             "config": _plain(self.config),
-            "rows": [_plain(asdict(row)) for row in self.rows],
-            "comparisons": [_plain(asdict(row)) for row in self.comparisons],
+            "rows": [_plain(_told(row)) for row in self.rows],
+            "comparisons": [_plain(_told(row)) for row in self.comparisons],
             "timings": _plain(self.timings),
+            **{name: _plain(getattr(self, name)) for name in PARTS},
         }
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``results.json`` into `folder`, which is made; an older file is replaced at once,
-        or not at all.
+        """Write ``results.json`` into `folder`, which is made, and ``people.parquet`` where there
+        are people; an older file is replaced at once, or not at all.
         """
-        return write_json(self.to_json(), folder, "results.json")
+        path = write_json(self.to_json(), folder, "results.json")
+        if self.people is not None:
+            write_people(self.people, path.with_name(PEOPLE))
+        return path
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Results:
@@ -106,20 +144,31 @@ class Results:
                 )
             rows = tuple(Row(**_numbers(row)) for row in values["rows"])
             comparisons = tuple(Comparison(**_numbers(row)) for row in values["comparisons"])
-            return cls(values["config"], rows, comparisons, values["timings"])
+            parts = {name: values[name] for name in PARTS if name in values}
+            return cls(values["config"], rows, comparisons, values["timings"], **parts)
         except KeyError as error:
             raise ArtefactError(f"{path} holds no results: it lacks {error}") from None
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ArtefactError(f"cannot read results from {path}: {error}") from None
 
-    def value(self, arm: str, shots: int, metric: str | None = None) -> Row:
-        """The row of one arm, number of shots and metric (the main one by default)."""
+    def value(
+        self, arm: str, shots: int, metric: str | None = None, *, level: float | None = None
+    ) -> Row:
+        """The row of one arm, number of shots and metric (the main one by default), and of the
+        level where there are several (the last one by default).
+        """
+        levels = self.levels()
+        at = levels[-1] if level is None and levels else level
         wanted = arm, shots, metric or self.config["metric"]
-        rows = {(row.arm, row.shots, row.metric): row for row in self.rows}
+        rows = {(row.arm, row.shots, row.metric): row for row in self.rows if row.level == at}
         if wanted not in rows:
             known = (", ".join(map(str, dict.fromkeys(part))) for part in zip(*rows, strict=True))
             raise ValueError(f"no row for {wanted}: known are {'; '.join(known)}")
         return rows[wanted]
+
+    def levels(self) -> list[float]:
+        """Of protocols with several conditions, in their order."""
+        return list(dict.fromkeys(row.level for row in self.rows if row.level is not None))
 
     def table(self, metric: str | None = None) -> str:
         """Means in percent with their intervals, one line per arm."""
@@ -146,6 +195,14 @@ class Results:
         return "\n".join([self.table(), *self.unavailable()])
 
 
+def _told(row: Row | Comparison) -> dict[str, Any]:
+    """A row without a level that it does not have."""
+    values = asdict(row)
+    if row.level is None:
+        del values["level"]
+    return values
+
+
 def _cell(row: Row) -> str:
     text = f"{100 * row.mean:.2f}"
     if math.isfinite(row.ci_low):
@@ -168,6 +225,14 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
     return {key: math.nan if value is None else value for key, value in row.items()}
 
 
+def write_people(columns: Mapping[str, Any], path: Path) -> None:
+    """Write the table of people as Parquet; an older one is replaced at once, or not at all."""
+    import polars as pl
+
+    with replaced(path) as unfinished:
+        pl.DataFrame(columns).write_parquet(unfinished)
+
+
 def write_json(values: Mapping[str, Any], folder: str | os.PathLike[str], name: str) -> Path:
     """Write the file `name` into `folder`, which is made; an older one is replaced at once, or not
     at all.
@@ -175,10 +240,17 @@ def write_json(values: Mapping[str, Any], folder: str | os.PathLike[str], name: 
     text = json.dumps(values, indent=1, allow_nan=False) + "\n"
     path = Path(folder) / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{name}.unfinished")
-    try:
+    with replaced(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
+    return path
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A place to write in, which takes the place of `path` when all went well."""
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    try:
+        yield unfinished
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
-    return path

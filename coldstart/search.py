@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import combinations, product
+from itertools import chain, combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -311,7 +311,9 @@ def usable_shots(folds: Sequence[Fold], shots: Sequence[int]) -> tuple[int, ...]
 
 
 def _affordable(bench: Bench, plan: Plan, crossing: Crossing, tried: int) -> bool:
-    return bench.knows(crossing) if bench.late else tried < plan.trials
+    if bench.late or not all(map(bench.room, plan.shots)):
+        return bench.knows(crossing)
+    return tried < plan.trials
 
 
 def _first(number: int, count: int) -> list[int]:
@@ -357,7 +359,8 @@ def _better_probe(bench: Bench, plan: Plan, crossing: Crossing, shots: int, peop
     def worth(pull: Pull) -> float:
         return cautious(bench.quality(crossing, pull, shots)[people], home)
 
-    return max((first, *others), key=worth)
+    may = (pull for pull in others if bench.may(crossing, pull, shots))
+    return max(chain([first], may), key=worth)
 
 
 def _probe(bench: Bench, plan: Plan, crossing: Crossing, people: Mask) -> People:
@@ -389,8 +392,9 @@ def _pulls(bench: Bench, plan: Plan, crossing: Crossing, people: Mask) -> dict[i
     def settle(name: str, values: Sequence[float], shots: Sequence[int]) -> None:
         grid = {
             k: {
-                value: bench.quality(crossing, pulls[k].turned(name, value), k)[people]
-                for value in values
+                value: bench.quality(crossing, pull, k)[people]
+                for value, pull in ((value, pulls[k].turned(name, value)) for value in values)
+                if pull == pulls[k] or bench.may(crossing, pull, k)
             }
             for k in shots
         }
@@ -404,12 +408,14 @@ def _pulls(bench: Bench, plan: Plan, crossing: Crossing, people: Mask) -> dict[i
         for knob in knobs:
             settle(*knob)
     shared = {
-        ridge: _shares(
-            [bench.quality(crossing, replace(pulls[k], ridge=ridge), k)[people] for k in pulls]
+        ridge: _shares([bench.quality(crossing, turned[k], k)[people] for k in pulls])
+        for ridge, turned in (
+            (ridge, {k: replace(pull, ridge=ridge) for k, pull in pulls.items()})
+            for ridge in RIDGES
         )
-        for ridge in RIDGES
+        if ridge == RIDGES[0] or all(bench.may(crossing, turned[k], k) for k in pulls)
     }
-    ridge = max(RIDGES, key=lambda ridge: cautious(shared[ridge], shared[RIDGES[0]]))
+    ridge = max(shared, key=lambda ridge: cautious(shared[ridge], shared[RIDGES[0]]))
     return {k: replace(pull, ridge=ridge) for k, pull in pulls.items()}
 
 
@@ -442,7 +448,7 @@ def _for_each(grid: dict[int, dict[float, People]], now: dict[int, float]) -> di
         relative[k] = {value: cautious(people, row[now[k]]) / best for value, people in row.items()}
 
     def worth(k: int, value: float) -> tuple[float, bool]:
-        pooled = _mean(row[value] for row in relative.values())
+        pooled = _mean(row[value] for row in relative.values() if value in row)
         return relative[k][value] + POOLED * pooled, value == now[k]
 
     return {k: max(row, key=partial(worth, k)) for k, row in relative.items()}

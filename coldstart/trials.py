@@ -7,7 +7,7 @@ several folds, and remembers the quality of every trial, person by person.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -44,6 +44,8 @@ __all__ = ["Bench", "Crossing", "Fold", "Pull"]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 People = NDArray[np.float64]
+
+KNOBS = ("centre", "temper", "ridge", "blend")  # of a `Pull`
 
 
 @dataclass(frozen=True)
@@ -256,6 +258,8 @@ class Bench:
         What is measured on the ranked lists.
     budget : float
         Seconds after which nothing new is tried.
+    each : int, optional
+        Most trials of transfers for each number of shots.
     tick : callable
         Called before every ranking of all people.
     """
@@ -270,6 +274,7 @@ class Bench:
         metric_name: str = "ndcg",
         n: int = 10,
         budget: float = np.inf,
+        each: int | None = None,
         num_threads: int = 0,
         tick: Callable[[], object] = lambda: None,
     ) -> None:
@@ -283,11 +288,13 @@ class Bench:
         self._sources = sources
         self._spaces: dict[int, Space] = {}
         self._seen: set[Crossing] = set()
-        self._known: dict[tuple[object, ...], People] = {}
+        self._known: dict[tuple[Any, ...], People] = {}
         self._single = len(self.adapters)
         self._fused: dict[tuple[int, ...], int] = {}
         self._parts_of: dict[int, tuple[int, ...]] = {}
         self._end = time.monotonic() + budget
+        self._each = np.inf if each is None else each
+        self._made: dict[int, int] = {}
 
     @cached_property
     def groups(self) -> NDArray[np.int64]:
@@ -341,6 +348,34 @@ class Bench:
         """Whether the budget is spent."""
         return time.monotonic() > self._end
 
+    def may(self, crossing: Crossing, pull: Pull, shots: int) -> bool:
+        """Whether a trial has been made, or may still be."""
+        return (crossing, _felt(pull, shots), shots) in self._known or self.room(shots)
+
+    def room(self, shots: int) -> bool:
+        """Whether anything new may be tried for that number of shots."""
+        return self._made.get(shots, 0) < self._each
+
+    def trials(self, chosen: Crossing, pulls: Mapping[int, Pull]) -> list[dict[str, Any]]:
+        """Every trial of a transfer: shots, setting, mean quality of people with truth, and whether
+        it is the one that was `chosen` with these `pulls`.
+        """
+        made = (key for key in self._known if isinstance(key[0], Crossing) and len(key) == 3)
+        return [
+            {
+                "shots": shots,
+                "setting": {
+                    "adapter": repr(self.adapters[crossing.adapter]),
+                    "source_model": crossing.source,
+                    "target_model": crossing.target,
+                    **{knob: getattr(pull, knob) for knob in KNOBS},
+                },
+                "quality": _known_mean(self._known[crossing, pull, shots]),
+                "chosen": crossing == chosen and pull == _felt(pulls[shots], shots),
+            }
+            for crossing, pull, shots in made
+        ]
+
     def knows(self, crossing: Crossing) -> bool:
         """Whether anything of a crossing has been measured."""
         return crossing in self._seen
@@ -356,6 +391,7 @@ class Bench:
         if key not in self._known:
             self.tick()
             self._seen.add(crossing)
+            self._made[shots] = self._made.get(shots, 0) + 1
             self._known[key] = np.concatenate(
                 [self._crossed(fold, crossing, pull, shots) for fold in self.folds]
             )
@@ -489,6 +525,12 @@ def _felt(pull: Pull, shots: int) -> Pull:
     not pull at all.
     """
     return pull if shots or not pull.temper else Pull(pull.centre, blend=pull.blend)
+
+
+def _known_mean(quality: People) -> float:
+    """Of people with truth, NaN where nobody has any."""
+    known = quality[~np.isnan(quality)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def _joined(parts: Sequence[People]) -> People:

@@ -38,7 +38,7 @@ from coldstart.threads import one_blas_thread
 from coldstart.transfer import Space, candidates, source_space
 from coldstart.trials import Bench, Fold
 
-__all__ = ["Found", "Home", "Models", "find", "find_home", "models_of", "untested"]
+__all__ = ["Found", "Home", "Limits", "Models", "find", "find_home", "models_of", "untested"]
 
 FOLDS = 5
 PEOPLE = 2000  # most people who are held out, over all folds
@@ -57,6 +57,16 @@ class Models:
 
     sources: Sequence[Callable[[], Space]]
     targets: Sequence[Target]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a search may cost: trials for each number of shots, and seconds; None is no limit of its
+    own.
+    """
+
+    trials: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +126,10 @@ class Found(Home):
     def adapter(self) -> Adapter:
         """The chosen one, unfitted, every setting decided."""
         return self.bench.adapters[self.choice.crossing.adapter]
+
+    def trials(self) -> list[dict[str, Any]]:
+        """Every trial, and whether it was chosen."""
+        return self.bench.trials(self.choice.crossing, self.choice.pulls)
 
     @property
     def people(self) -> int:
@@ -209,6 +223,7 @@ def find(
     num_threads: int,
     show_progress: bool,
     soft: bool = False,
+    limits: Limits = Limits(),
 ) -> Found | None:
     """Hold anchors out, and let them choose; None where there are too few to hold out.
 
@@ -235,7 +250,8 @@ def find(
             [lambda: source, *models.sources[1:]],
             strangers=strangers,
             **_measured(auto),
-            budget=np.inf if auto is None or auto.budget is None else auto.budget,
+            budget=_seconds(auto, limits),
+            each=limits.trials,
             num_threads=num_threads,
             tick=bar.update,
         )
@@ -248,6 +264,12 @@ def find(
             choice = choose(bench, plan, everybody)
             outer = outer_quality(bench, plan)
     return Found(bench, plan, usable_shots([*folds, *strangers], _wanted(auto)), choice, outer)
+
+
+def _seconds(auto: AutoAdapter | None, limits: Limits) -> float:
+    """After which nothing new is tried."""
+    own = None if auto is None else auto.budget
+    return min(np.inf if limit is None else limit for limit in (own, limits.seconds))
 
 
 def find_home(

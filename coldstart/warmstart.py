@@ -38,7 +38,7 @@ from coldstart.targets import Target, Trained, target_of
 from coldstart.targets.prior_als import PriorALSTarget
 from coldstart.transfer import Space, fit_adapter, null_priors, target_space
 from coldstart.transfer_report import Described, TransferReport
-from coldstart.tuning import Found, Home, Models, find, find_home, models_of, untested
+from coldstart.tuning import Found, Home, Limits, Models, find, find_home, models_of, untested
 from coldstart.vocabulary import Vocabulary
 
 __all__ = ["WarmStart"]
@@ -112,6 +112,9 @@ LogisticMatrixFactorization, or LightFM
     strength_ : Strength
     provenance_ : dict
         Sizes and hashes of source and target, and when the fit was.
+    trials_ : list of dict
+        Every way to cross that held-out people tried: number of shots, setting, mean quality, and
+        whether it was chosen. Not saved, and empty where nobody was asked.
     report_ : TransferReport
         In words and numbers what was moved, and what held-out people gained.
         ``print(warm.report_)``.
@@ -143,6 +146,7 @@ LogisticMatrixFactorization, or LightFM
         num_threads: int = 0,
         show_progress: bool = False,
     ) -> None:
+        self._limits = Limits()  # of the search, for an evaluation that gives every arm the same
         self._loaded: tuple[Any, Target | None] = (None, None)  # a model, and what it stood for
         self.model = model
         self.adapter = adapter
@@ -230,6 +234,7 @@ LogisticMatrixFactorization, or LightFM
         adapter = found.adapter if found else untested(wanted, origin)
         self._train(models, plan, adapter, origin, target, anchors)
         self.report_ = self._report(origin, anchors, found, decision)
+        self.trials_ = found.trials() if found else []
         return self
 
     def recommend(
@@ -544,6 +549,7 @@ LogisticMatrixFactorization, or LightFM
             num_threads=self.num_threads,
             show_progress=self.show_progress,
             soft=self.gate == "soft",
+            limits=self._limits,
         )
 
     def _fit_refined(

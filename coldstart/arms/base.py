@@ -7,10 +7,10 @@ people, who lost theirs as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
@@ -22,20 +22,36 @@ from coldstart.heldout import HeldOut, Scorer
 from coldstart.interactions import Interactions
 from coldstart.metrics import metric
 
-__all__ = ["Arm", "People", "Task"]
+from .tuned import Space, Tuned, tune
 
-Setting = TypeVar("Setting")
+__all__ = ["MODELS", "TRIALS", "Arm", "People", "Task", "rows_of"]
+
+TRIALS = 40  # settings that every arm may try, for each number of shots
+
+MODELS: dict[str, dict[str, float]] = {
+    "usual": {},
+    "less confident": {"alpha": 0.25},
+    "firmer": {"regularization": 4},
+    "wider": {"factors": 2},
+}
+"""Settings of the plain target model that arms without a source may choose, as multiples."""
 
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """Held-out rows: where they stand in the source (n,), and what was taken from the target."""
+    """Held-out rows: where they stand in the source (n,), -1 for nowhere, and what was taken from
+    the target.
+    """
 
     source: NDArray[np.int64]
     held: HeldOut
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def take(self, which: NDArray[Any] | slice) -> People:
+        """Some of the people, by position, mask or slice."""
+        return People(self.source[which], self.held.take(which))
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +77,13 @@ class Task:
         One permutation of the columns for everybody: how ties fall.
     num_threads : int
     side : "users" or "items"
+    trials : int, optional
+        Most settings that an arm may try, for each number of shots; by default `TRIALS`, and what
+        "auto" makes by itself.
+    budget : float or None
+        Seconds that an arm may take for its trials.
+    across : bool
+        Whether scores of different rows compete in one list, as new and known items do.
     """
 
     source: Interactions
@@ -74,6 +97,11 @@ class Task:
     order: NDArray[np.int64]
     num_threads: int = 0
     side: str = "users"
+    trials: int | None = None
+    budget: float | None = None
+    across: bool = False
+    _models: dict[str, PriorALS] = field(default_factory=dict, init=False)
+    _rows: dict[str, NDArray[np.float32]] = field(default_factory=dict, init=False)
 
     @cached_property
     def anchors(self) -> Anchors:
@@ -82,20 +110,40 @@ class Task:
         sizes = np.diff(self.train.user_items.indptr)[found.target]
         return found.take(sizes > 0)
 
+    @property
+    def most(self) -> int:
+        """Most settings that an arm may try, for each number of shots."""
+        return TRIALS if self.trials is None else self.trials
+
     def new_model(self, **settings: Any) -> PriorALS:
         """An unfitted `PriorALS` of the task's width and seed."""
         defaults = {"factors": self.factors, "rng": self.seed, "num_threads": self.num_threads}
         return PriorALS(**{**defaults, **settings})
 
-    @cached_property
+    @property
     def target_model(self) -> PriorALS:
         """Plain ALS of the training catalog, fitted once for all arms that need it."""
-        return self.new_model().fit(self.train.user_items, show_progress=False)
+        return self.model("usual")
 
-    @cached_property
+    def model(self, name: str) -> PriorALS:
+        """One of `MODELS`, fitted on the training catalog when it is first asked for."""
+        if name not in self._models:
+            usual = self.new_model().get_params()
+            more = {knob: type(usual[knob])(usual[knob] * by) for knob, by in MODELS[name].items()}
+            model = self.new_model(**more)
+            self._models[name] = model.fit(self.train.user_items, show_progress=False)
+        return self._models[name]
+
+    @property
     def target_rows(self) -> NDArray[np.float32]:
         """Exact embeddings (n_train_rows, factors) of the training rows."""
-        return self.target_model.fold_in(self.train.user_items)
+        return self.rows("usual")
+
+    def rows(self, name: str) -> NDArray[np.float32]:
+        """Exact embeddings (n_train_rows, d) of the training rows by one of `MODELS`."""
+        if name not in self._rows:
+            self._rows[name] = self.model(name).fold_in(self.train.user_items)
+        return self._rows[name]
 
     def quality(self, scores: Scorer, people: People, shots: int) -> NDArray[np.float64]:
         """Quality (n_people,) of ranked lists by the task's own metric, NaN without truth."""
@@ -112,31 +160,42 @@ class Task:
 
     def choose(
         self,
-        settings: Iterable[Setting],
-        scorer: Callable[[Setting, NDArray[np.int64], sp.csr_matrix], Scorer],
-    ) -> Mapping[int, Setting]:
+        space: Space,
+        scorer: Callable[[dict[str, Any], NDArray[np.int64], sp.csr_matrix], Scorer],
+    ) -> Tuned:
         """The setting with the best mean quality of the validation people, for each number of
-        shots.
+        shots, of as many as may be tried.
 
         `scorer(setting, source_rows, history)` gives the scores under one setting. The first of
         equal settings wins, and of all of them where nobody has anything left to find.
         """
-        settings = list(settings)
         people = self.validation
-        chosen = {}
-        for k in self.shots:
-            history = people.held.history(k)
-            qualities = [
-                self.mean_quality(scorer(setting, people.source, history), people, k)
-                for setting in settings
-            ]
-            chosen[k] = settings[int(np.argmax(qualities))]
-        return chosen
+
+        def quality(setting: dict[str, Any], shots: int) -> float:
+            scores = scorer(setting, people.source, people.held.history(shots))
+            return self.mean_quality(scores, people, shots)
+
+        return tune(
+            space, self.shots, quality, trials=self.most, seconds=self.budget, seed=self.seed
+        )
+
+
+def rows_of(matrix: sp.csr_matrix, rows: NDArray[np.int64]) -> sp.csr_matrix:
+    """Rows of a matrix by their numbers, an empty one for -1."""
+    if not (rows < 0).any():
+        return matrix[rows]
+    there = sp.diags((rows >= 0).astype(matrix.dtype))
+    found = sp.csr_matrix(there @ matrix[np.maximum(rows, 0)])
+    found.eliminate_zeros()
+    return found
 
 
 @runtime_checkable
 class Arm(Protocol):
-    """One way to serve people without target rows."""
+    """One way to serve people without target rows.
+
+    An arm that makes choices keeps what it tried as its attribute `tuned`, a `Tuned`.
+    """
 
     name: str
     uses_source: bool
@@ -146,8 +205,8 @@ class Arm(Protocol):
         ...
 
     def scorer(self, source: NDArray[np.int64], history: sp.csr_matrix, shots: int) -> Scorer:
-        """Scores for people at row numbers `source` (n,) of the source, who have `history` (n,
-        n_columns) by now.
+        """Scores for people at row numbers `source` (n,) of the source (-1: nowhere), who have
+        `history` (n, n_columns) by now.
         """
         ...
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,94 +12,113 @@ from coldstart.heldout import Scorer
 from coldstart.prior import Prior
 from coldstart.rows import gram_matrix, solve_rows
 
-from .base import Task
+from .base import MODELS, Task
 
 __all__ = ["ColdArm", "MeanPriorArm"]
 
-RIDGES = (2.0, 20.0, 200.0, 2000.0)
-TEMPERS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+RIDGES = (20.0, 2.0, 200.0, 2000.0)
+TEMPERS = (1.0, 0.03, 0.1, 0.3, 3.0, 10.0, 30.0)
 
 
 class _FoldInArm:
-    """Rows are folded into the plain model of the training catalog."""
+    """Rows are folded into a plain model of the training catalog, one of `MODELS`."""
 
     uses_source = False
-    _chosen: Mapping[int, Any]
 
     def _keep(self, task: Task) -> None:
-        self._model, self._threads = task.target_model, task.num_threads
-        self._gram = gram_matrix(self._model.item_factors)
+        self._task = task
+        self._grams: dict[str, NDArray[Any]] = {}
 
-    def _folded(self, history: sp.csr_matrix, ridge: float, prior: Prior | None) -> Scorer:
+    def _folded(
+        self, history: sp.csr_matrix, name: str, ridge: float, prior: Prior | None
+    ) -> Scorer:
+        model = self._task.model(name)
+        if name not in self._grams:
+            self._grams[name] = gram_matrix(model.item_factors)
         rows = solve_rows(
             history,
-            self._model.item_factors,
-            alpha=self._model.alpha,
+            model.item_factors,
+            alpha=model.alpha,
             regularization=ridge,
             prior=prior,
-            num_threads=self._threads,
-            gram=self._gram,
+            num_threads=self._task.num_threads,
+            gram=self._grams[name],
         )
-        return lambda block: rows[block] @ self._model.item_factors.T
+        return lambda block: rows[block] @ model.item_factors.T
 
 
 class ColdArm(_FoldInArm):
     """Plain ALS: the row of someone without interactions is zero, and the list is a tie, broken by
     one permutation.
 
-    Validation chooses the ridge of the fold-in for each number of shots.
+    Validation chooses the model and the ridge of the fold-in for each number of shots.
     """
 
     name = "cold"
 
     def fit(self, task: Task) -> ColdArm:
-        """Choose the ridge."""
+        """Choose model and ridge."""
         self._keep(task)
-        self._chosen = task.choose(
-            RIDGES, lambda ridge, source, history: self._folded(history, ridge, None)
-        )
+        space = {"regularization": RIDGES, "model": list(MODELS)}
+        self.tuned = task.choose(space, lambda setting, _, history: self._plain(setting, history))
         return self
 
     def scorer(self, source: NDArray[np.int64], history: sp.csr_matrix, shots: int) -> Scorer:
         """Fold in what there is."""
-        return self._folded(history, self._chosen[shots], None)
+        return self._plain(self.tuned[shots], history)
 
     def settings(self) -> dict[str, Any]:
-        """The ridge for each number of shots."""
-        return {"regularization": dict(self._chosen)}
+        """Ridge and model for each number of shots."""
+        return dict(self.tuned)
+
+    def _plain(self, setting: dict[str, Any], history: sp.csr_matrix) -> Scorer:
+        return self._folded(history, setting["model"], setting["regularization"], None)
 
 
 class MeanPriorArm(_FoldInArm):
     """Everybody starts at a mean: the strongest prior that knows nothing of the source.
 
-    Validation chooses whose mean (all training rows, or the anchors among them) and its precision,
-    a multiple of the inverse covariance of all training rows.
+    Validation chooses whose mean (all training rows, or the anchors among them), its precision, a
+    multiple of the inverse covariance of all training rows, the ridge and the model.
     """
 
     name = "mean-prior"
 
     def fit(self, task: Task) -> MeanPriorArm:
-        """Estimate mean and covariance, and choose."""
+        """Choose mean, precision, ridge and model."""
         self._keep(task)
-        rows = task.target_rows.astype(np.float64)
-        covariance = np.atleast_2d(np.cov(rows.T))
-        covariance += 1e-6 * np.trace(covariance) * np.eye(len(covariance))
-        self._shared = np.linalg.inv(covariance)
-        self._means = {"all": rows.mean(axis=0), "anchors": rows[task.anchors.target].mean(axis=0)}
-        self._chosen = task.choose(
-            product(self._means, TEMPERS, (self._model.regularization, 0.0)),
-            lambda setting, source, history: self._around(history, *setting),
-        )
+        self._priors: dict[tuple[str, str], Prior] = {}
+        space = {
+            "temper": TEMPERS,
+            "mean": ["all", "anchors"],
+            "regularization": (task.new_model().regularization, 0.0),
+            "model": list(MODELS),
+        }
+        self.tuned = task.choose(space, lambda setting, _, history: self._around(setting, history))
         return self
 
     def scorer(self, source: NDArray[np.int64], history: sp.csr_matrix, shots: int) -> Scorer:
         """Fold in around the chosen mean."""
-        return self._around(history, *self._chosen[shots])
+        return self._around(self.tuned[shots], history)
 
     def settings(self) -> dict[str, Any]:
-        """Whose mean, which temper and which ridge, for each number of shots."""
-        return {"mean, temper, regularization": dict(self._chosen)}
+        """Whose mean, which temper, ridge and model, for each number of shots."""
+        return dict(self.tuned)
 
-    def _around(self, history: sp.csr_matrix, whose: str, temper: float, ridge: float) -> Scorer:
-        prior = Prior(self._means[whose][None], temper, shared=self._shared)
-        return self._folded(history, ridge, prior)
+    def _around(self, setting: dict[str, Any], history: sp.csr_matrix) -> Scorer:
+        prior = self._prior(setting["model"], setting["mean"]).temper(setting["temper"])
+        return self._folded(history, setting["model"], setting["regularization"], prior)
+
+    def _prior(self, name: str, whose: str) -> Prior:
+        """Mean of some rows, and inverse covariance of all."""
+        if (name, whose) not in self._priors:
+            rows = self._task.rows(name).astype(np.float64)
+            covariance = np.atleast_2d(np.cov(rows.T))
+            covariance += 1e-6 * np.trace(covariance) * np.eye(len(covariance))
+            shared = np.linalg.inv(covariance)
+            means = {"all": rows.mean(axis=0)}
+            anchors = rows[self._task.anchors.target]
+            means["anchors"] = anchors.mean(axis=0) if len(anchors) else means["all"]
+            for key, mean in means.items():
+                self._priors[name, key] = Prior(mean[None], 1.0, shared=shared)
+        return self._priors[name, whose]

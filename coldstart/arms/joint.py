@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from coldstart.arms.base import Task
+from coldstart.arms.base import Task, rows_of
 from coldstart.heldout import Scorer
+from coldstart.rows import solve_rows
 
 __all__ = ["JointArm"]
 
-SOURCE_WEIGHTS = (0.1, 0.3, 1.0)
+SOURCE_WEIGHTS = (0.3, 0.1, 1.0)
+RIDGES = (20.0, 2.0, 200.0, 2000.0)  # of the fold-in
 
 
 class JointArm:
     """Plain ALS on ``[w source, target]``: whoever is in either catalog has one row in both.
 
     The source rows of held-out people take part in the fit; their target rows do not, and come back
-    when they are folded in with ``[w source row, history]``. Validation chooses w for each number
-    of shots.
+    when they are folded in with ``[w source row, history]``. Validation chooses w and the ridge of
+    the fold-in for each number of shots.
     """
 
     name = "joint"
@@ -38,20 +39,31 @@ class JointArm:
             weight: task.new_model().fit(_side_by_side(weight, source, target), show_progress=False)
             for weight in SOURCE_WEIGHTS
         }
-        self._chosen: Mapping[int, float] = task.choose(SOURCE_WEIGHTS, self._folded)
+        self._threads = task.num_threads
+        space = {"source_weight": SOURCE_WEIGHTS, "regularization": RIDGES}
+        self.tuned = task.choose(space, self._folded)
         return self
 
     def scorer(self, source: NDArray[np.int64], history: sp.csr_matrix, shots: int) -> Scorer:
         """Fold in the rows of both catalogs, and score the target's columns."""
-        return self._folded(self._chosen[shots], source, history)
+        return self._folded(self.tuned[shots], source, history)
 
     def settings(self) -> dict[str, Any]:
-        """The source weight for each number of shots."""
-        return {"source_weight": dict(self._chosen)}
+        """Source weight and ridge for each number of shots."""
+        return dict(self.tuned)
 
-    def _folded(self, weight: float, source: NDArray[np.int64], history: sp.csr_matrix) -> Scorer:
+    def _folded(
+        self, setting: dict[str, Any], source: NDArray[np.int64], history: sp.csr_matrix
+    ) -> Scorer:
+        weight = setting["source_weight"]
         model = self._models[weight]
-        rows = model.fold_in(_side_by_side(weight, self._source[source], history))
+        rows = solve_rows(
+            _side_by_side(weight, rows_of(self._source, source), history),
+            model.item_factors,
+            alpha=model.alpha,
+            regularization=setting["regularization"],
+            num_threads=self._threads,
+        )
         columns = model.item_factors[self._source.shape[1] :]  # (n_target_columns, factors)
         return lambda block: rows[block] @ columns.T
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from coldstart.anchors import Anchors
-from coldstart.arms.base import Task
+from coldstart.arms.base import Task, rows_of
 from coldstart.arms.neighbours import unit_rows
 from coldstart.heldout import Scorer
 from coldstart.threads import one_blas_thread
@@ -21,7 +20,7 @@ __all__ = ["LinearRowsArm"]
 
 Floats = NDArray[np.float32]
 
-RIDGES = (2.0, 6.0, 20.0, 60.0)
+RIDGES = (6.0, 0.6, 2.0, 20.0, 60.0, 200.0)
 MOST_ANCHORS = 6000  # their products with each other are a dense matrix,
 PEOPLE_AT_ONCE = 2000  # and so are those with the people who are scored at one time
 
@@ -56,13 +55,13 @@ class LinearRowsArm:
             "raw": _Kernel.of(source, self._anchors.source),
             "unit length": _Kernel.of(unit_rows(source), self._anchors.source),
         }
-        fewest = min(task.shots)
-        chosen = replace(task, shots=(fewest,)).choose(
-            product(kernels, RIDGES),
-            lambda setting, people, _: kernels[setting[0]].ridge(setting[1], target).scorer(people),
+        # it does not see the shots, so it chooses once, at the fewest
+        self.tuned = replace(task, shots=task.shots[:1]).choose(
+            {"source_rows": list(kernels), "ridge": RIDGES},
+            lambda setting, people, _: _fitted(kernels, setting, target).scorer(people),
         )
-        rows, ridge = self._chosen = chosen[fewest]
-        self._regression = kernels[rows].ridge(ridge, target)
+        (self._chosen,) = self.tuned.values()
+        self._regression = _fitted(kernels, self._chosen, target)
         return self
 
     def scorer(self, source: NDArray[np.int64], history: sp.csr_matrix, shots: int) -> Scorer:
@@ -71,8 +70,7 @@ class LinearRowsArm:
 
     def settings(self) -> dict[str, Any]:
         """Length of source rows, ridge, and how many anchors were used."""
-        rows, ridge = self._chosen
-        return {"source_rows": rows, "ridge": ridge, "anchors": len(self._anchors)}
+        return {**self._chosen, "anchors": len(self._anchors)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +91,7 @@ class _Kernel:
 
     def between(self, people: NDArray[np.int64]) -> Floats:
         """``k(S, people)``, (n_anchors, n_people)."""
-        similar: Floats = (self.anchors @ self.rows[people].T).toarray() + self.size
+        similar: Floats = (self.anchors @ rows_of(self.rows, people).T).toarray() + self.size
         return similar
 
     def ridge(self, ridge: float, target: sp.csr_matrix) -> _Regression:
@@ -127,6 +125,12 @@ class _Regression:
                 dual = scipy.linalg.cho_solve(self.factor, similar, check_finite=False)
             predicted[part] = np.ascontiguousarray(dual.T) @ self.target
         return predicted
+
+
+def _fitted(
+    kernels: dict[str, _Kernel], setting: dict[str, Any], target: sp.csr_matrix
+) -> _Regression:
+    return kernels[setting["source_rows"]].ridge(setting["ridge"], target)
 
 
 def _sampled(task: Task) -> Anchors:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.linalg import norm as sparse_norm
 
-from coldstart.arms.base import Task
+from coldstart.arms.base import Task, rows_of
 from coldstart.heldout import Scorer
 from coldstart.popularity import counts
 from coldstart.ranking import top_n
@@ -23,12 +21,6 @@ COLUMNS = ("raw", "idf")
 SOURCE_WEIGHTS = (0.3, 1.0, 3.0)
 
 SIMILARITIES_AT_ONCE = 8_000_000  # held at one time while neighbours are looked for
-
-
-class _Setting(NamedTuple):
-    columns: str
-    source_weight: float
-    k: int
 
 
 class NeighboursArm:
@@ -53,35 +45,37 @@ class NeighboursArm:
         self._anchors = source[task.anchors.source], target[task.anchors.target]
         rarity = _rarity(source), _rarity(target)
         self._weights = {"raw": tuple(np.ones_like(part) for part in rarity), "idf": rarity}
-        settings = [_Setting(*setting) for setting in product(COLUMNS, SOURCE_WEIGHTS, SIZES)]
-        self._chosen: Mapping[int, _Setting] = task.choose(settings, self._near)
+        space = {"columns": COLUMNS, "source_weight": SOURCE_WEIGHTS, "k": SIZES}
+        self.tuned = task.choose(space, self._near)
         return self
 
     def scorer(self, source: NDArray[np.int64], history: sp.csr_matrix, shots: int) -> Scorer:
         """What the neighbours have, weighted by their similarity."""
-        return self._near(self._chosen[shots], source, history)
+        return self._near(self.tuned[shots], source, history)
 
     def settings(self) -> dict[str, Any]:
         """Column weighting, source weight and number of neighbours, for each number of shots."""
-        return {"neighbours": {shots: setting._asdict() for shots, setting in self._chosen.items()}}
+        return {"neighbours": dict(self.tuned)}
 
-    def _near(self, setting: _Setting, source: NDArray[np.int64], history: sp.csr_matrix) -> Scorer:
+    def _near(
+        self, setting: dict[str, Any], source: NDArray[np.int64], history: sp.csr_matrix
+    ) -> Scorer:
         anchors = self._side_by_side(setting, *self._anchors)
-        people = self._side_by_side(setting, self._source[source], history)
+        people = self._side_by_side(setting, rows_of(self._source, source), history)
 
         def scores(block: slice) -> NDArray[np.float32]:
-            near = nearest(people[block], anchors, setting.k, num_threads=self._threads)
+            near = nearest(people[block], anchors, setting["k"], num_threads=self._threads)
             dense: NDArray[np.float32] = (near @ self._anchors[1]).toarray()
             return dense
 
         return scores
 
     def _side_by_side(
-        self, setting: _Setting, source: sp.csr_matrix, target: sp.csr_matrix
+        self, setting: dict[str, Any], source: sp.csr_matrix, target: sp.csr_matrix
     ) -> sp.csr_matrix:
         """Rows [w s, t] of length 1, (n, n_source_columns + n_target_columns)."""
-        in_source, in_target = self._weights[setting.columns]
-        weights = np.concatenate([setting.source_weight * in_source, in_target])
+        in_source, in_target = self._weights[setting["columns"]]
+        weights = np.concatenate([setting["source_weight"] * in_source, in_target])
         rows = sp.hstack([source, target], format="csr", dtype=np.float32)
         rows.data *= weights[rows.indices]
         return unit_rows(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,38 +10,69 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from coldstart.heldout import Scorer
-from coldstart.popularity import counts
+from coldstart.interactions import Interactions
 
 from .base import Task
 
 __all__ = ["PopularityArm"]
 
+HALF_LIVES = (None, 0.5, 0.2, 0.05)
+
 
 class PopularityArm:
-    """Most popular first, counted over all training rows or over the anchors among them, as
-    validation chooses.
+    """Most popular first.
+
+    Validation chooses whether all training rows are counted or the anchors among them, and where
+    there are timestamps whether what is recent counts more: an interaction counts half as much for
+    each `half_life`, a share of the log, that came after it.
+
+    Where rows compete in one list, such as new items with known ones, a row is as popular as its
+    history is long.
     """
 
     name = "popularity"
     uses_source = False
 
     def fit(self, task: Task) -> PopularityArm:
-        """Count, and choose whom to count."""
-        rows = task.train.user_items
-        self._counts = {"all": counts(rows), "anchors": counts(rows[task.anchors.target])}
-        self._chosen = task.choose(
-            self._counts, lambda who, source, history: self._of(who, history)
-        )
+        """Count, and choose whom and what to count."""
+        self._across = task.across
+        rows, who = task.train.user_items, {"all": slice(None), "anchors": task.anchors.target}
+        recent = (None,) if task.train.timestamps is None else HALF_LIVES
+        self._counts = {
+            (whose, half_life): _counted(rows, task.train, half_life, which)
+            for whose, which in who.items()
+            for half_life in recent
+        }
+        space = {"counted": list(who), "half_life": list(recent)}
+        self.tuned = task.choose(space, lambda setting, _, history: self._of(setting, history))
         return self
 
     def scorer(self, source: NDArray[np.int64], history: sp.csr_matrix, shots: int) -> Scorer:
         """The counts, for every row."""
-        return self._of(self._chosen[shots], history)
+        return self._of(self.tuned[shots], history)
 
     def settings(self) -> dict[str, Any]:
         """Whom it counts, for each number of shots."""
-        return {"counted": dict(self._chosen)}
+        return {
+            "counted": {shots: setting["counted"] for shots, setting in self.tuned.items()},
+            "half_life": {shots: setting["half_life"] for shots, setting in self.tuned.items()},
+        }
 
-    def _of(self, who: str, history: sp.csr_matrix) -> Scorer:
-        row = self._counts[who]
+    def _of(self, setting: Mapping[str, Any], history: sp.csr_matrix) -> Scorer:
+        row = self._counts[setting["counted"], setting["half_life"]]
+        if self._across:
+            sizes = np.diff(history.indptr).astype(np.float32)
+            return lambda block: np.repeat(sizes[block, None], len(row), axis=1)
         return lambda block: np.tile(row, (block.stop - block.start, 1))
+
+
+def _counted(
+    rows: sp.csr_matrix, log: Interactions, half_life: float | None, which: Any
+) -> NDArray[np.float32]:
+    """How often each column (n_columns,) stands in some of the rows."""
+    weights = np.ones(log.nnz)
+    if half_life is not None and log.timestamps is not None:
+        later = np.searchsorted(np.sort(log.timestamps), log.timestamps, side="right")
+        weights = 0.5 ** ((1 - later / log.nnz) / half_life)
+    counted = sp.csr_matrix((weights, rows.indices, rows.indptr), rows.shape)[which]
+    return np.bincount(counted.indices, counted.data, rows.shape[1]).astype(np.float32)

@@ -102,18 +102,18 @@ def test_the_best_setting_is_chosen_for_each_number_of_shots(small):
     def scorer(setting, source, history):
         assert np.array_equal(source, people.source)
         shots = int(np.diff(history.indptr).max())
-        return truth_scorer(people, shots, 1 if setting == f"right at {shots}" else -1)
+        return truth_scorer(people, shots, 1 if setting == {"right at": shots} else -1)
 
-    settings = (f"right at {k}" for k in (1, 2, 0))
-    chosen = small.task.choose(settings, scorer)
-    assert chosen == {0: "right at 0", 2: "right at 2"}
+    chosen = small.task.choose({"right at": (1, 2, 0)}, scorer)
+    assert chosen == {0: {"right at": 0}, 2: {"right at": 2}}
 
 
 @pytest.mark.parametrize("shots", [0, FAR])
 def test_the_first_of_equal_settings_is_chosen_and_so_it_is_where_nobody_has_truth(small, shots):
     task = replace(small.task, shots=(shots,))
-    chosen = task.choose(["first", "second"], lambda *_: truth_scorer(task.validation, shots))
-    assert chosen == {shots: "first"}
+    space = {"which": ["first", "second"]}
+    chosen = task.choose(space, lambda *_: truth_scorer(task.validation, shots))
+    assert chosen == {shots: {"which": "first"}}
 
 
 def test_history_is_what_has_come_back_to_validation_people(small):
@@ -123,7 +123,7 @@ def test_history_is_what_has_come_back_to_validation_people(small):
         seen[int(np.diff(history.indptr).max())] = history
         return truth_scorer(small.task.validation, 0)
 
-    small.task.choose([None], scorer)
+    small.task.choose({"nothing": [None]}, scorer)
     for shots, history in seen.items():
         assert (history != small.task.validation.held.history(shots)).nnz == 0
     assert seen.keys() == {0, 2}

@@ -1,0 +1,108 @@
+"""Protocol ``temporal``: one cut in time through both logs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldstart.anchors import find_anchors
+from coldstart.errors import DataError
+from coldstart.interactions import Interactions
+
+from .split import Split, check_people, check_share, held_people
+
+__all__ = ["Temporal"]
+
+
+@dataclass(frozen=True)
+class Temporal:
+    """What came before one moment may be fitted, in both catalogs; what came after is to be found.
+
+    Tested are people whom the source knew by then and who have target interactions after it; what
+    they had in the target before is their history, and the first ones after it are the shots. A
+    share of the people is tuned on instead, at an earlier cut: nothing of theirs after that one is
+    fitted, in either catalog, and they find what came between the two cuts.
+
+    Parameters
+    ----------
+    cut : float
+        Share of the target log that comes before.
+    validation_share : float
+        Of the people in both catalogs.
+    """
+
+    cut: float = 0.8
+    validation_share: float = 0.2
+
+    name: ClassVar[str] = "temporal"
+
+    def splits(
+        self, source: Interactions, target: Interactions, *, side: str, seed: int
+    ) -> list[Split]:
+        """The one split."""
+        check_share("cut", self.cut)
+        check_share("validation_share", self.validation_share)
+        now, earlier = self.cuts(source, target)
+        came, source_came = _times(target), _times(source)
+        anchors = find_anchors(source.users, target.users, side=side)
+        by_id = anchors.take(np.argsort(source.users.ids[anchors.source], kind="stable"))
+        rng = np.random.default_rng(seed)
+        drawn = by_id.take(rng.permutation(len(by_id)))
+        tuning, testing = (
+            drawn.take(part)
+            for part in np.split(np.arange(len(drawn)), [int(self.validation_share * len(drawn))])
+        )
+        rows, source_rows = _rows(target), _rows(source)
+        limit = np.where(np.isin(rows, tuning.target), earlier, now)
+        source_limit = np.where(np.isin(source_rows, tuning.source), earlier, now)
+        given = came < limit
+        train, past = target.keep_entries(given), source.keep_entries(source_came < source_limit)
+        test, validation = (
+            held_people(
+                (past, target),
+                train,
+                np.unique(rows[taken & np.isin(rows, who)]),
+                taken,
+                given=given,
+                order="time",
+                rng=rng,
+            )
+            for who, taken in (
+                (testing.target, came >= now),
+                (tuning.target, (came >= earlier) & (came < now)),
+            )
+        )
+        test, validation = (people.take(people.source >= 0) for people in (test, validation))
+        what = f"a cut at {self.cut:g} of the target log has {len(test)} people after it whom the "
+        check_people(test, validation, what + f"source knew before, and {len(validation)} to tune")
+        return [Split(train, test, validation, len(anchors), past, seed=seed)]
+
+    def cuts(self, source: Interactions, target: Interactions) -> tuple[int, int]:
+        """The moment of the cut, and the earlier one for those who are tuned on."""
+        for name, log in (("source", source), ("target", target)):
+            if log.timestamps is None:
+                raise DataError(
+                    f'protocol "temporal" needs timestamps, and the {name} has none: '
+                    "name their column, or take protocol cold"
+                )
+        before = 2 * self.cut - 1 if self.cut > 0.5 else self.cut / 2
+        now, earlier = (
+            int(np.quantile(_times(target), share, method="higher")) for share in (self.cut, before)
+        )
+        if not (_times(source) < earlier).any():
+            raise DataError(
+                f"no source interaction came before the cut of the target at {earlier}: their "
+                "timestamps may be in different units, else take a later cut"
+            )
+        return now, earlier
+
+
+def _times(log: Interactions) -> NDArray[np.int64]:
+    return np.zeros(log.nnz, np.int64) if log.timestamps is None else log.timestamps
+
+
+def _rows(log: Interactions) -> NDArray[np.int64]:
+    return np.repeat(np.arange(len(log.users)), np.diff(log.user_items.indptr))

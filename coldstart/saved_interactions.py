@@ -1,0 +1,66 @@
+"""Interactions saved: how many of them the best arm without a source needs to catch up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldstart.metrics import METRICS
+from coldstart.pool import Pool
+from coldstart.sitting import FIXED
+from coldstart.statistics import resampled_means
+
+__all__ = ["Saved", "saved"]
+
+RESAMPLES = 2000
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Target interactions that a person must have until the best arm without a source serves as
+    well as the arm with it serves without any.
+
+    Between tested numbers of shots the curve is taken to be straight. `low` and `high` are 95%
+    limits over people; None is more than the largest number tested, `more_than`.
+    """
+
+    interactions: float | None
+    low: float | None
+    high: float | None
+    more_than: int | None
+    by: str
+
+
+def saved(pool: Pool, arm: str, baselines: Mapping[int, str]) -> Saved:
+    """Read off the curves on the fixed truth."""
+    shots = np.array(pool.shots, float)
+    place = list(METRICS).index(pool.sittings[0].task.metric)
+    first, last = pool.shots[0], pool.shots[-1]
+    columns = [pool.of_counted(arm, first, FIXED)[:, place]]
+    columns += [pool.of_counted(baselines[k], k, FIXED)[:, place] for k in pool.shots]
+    values = np.stack(columns, axis=1)  # (n_counted, 1 + n_shots)
+    rng = np.random.default_rng(pool.seed)
+    means = np.vstack([values.mean(axis=0), resampled_means(values, RESAMPLES, rng)])
+    needed = np.array([_caught_up(shots, row[1:], row[0]) for row in means])
+    low, high = np.quantile(needed[1:], [0.025, 0.975], method="nearest")
+    point, low, high = (None if np.isinf(x) else float(x) for x in (needed[0], low, high))
+    caught = last if point is None else max(k for k in pool.shots if k <= np.ceil(point))
+    return Saved(point, low, high, last if point is None else None, baselines[int(caught)])
+
+
+def _caught_up(shots: Floats, curve: Floats, wanted: float) -> float:
+    """Where a curve over shots first reaches what is wanted; infinite where it does not."""
+    reached = np.flatnonzero(curve >= wanted)
+    if not len(reached):
+        return float("inf")
+    place = int(reached[0])
+    if not place:
+        return float(shots[0])
+    below, above = curve[place - 1], curve[place]
+    part = (wanted - below) / (above - below)
+    return float(shots[place - 1] + part * (shots[place] - shots[place - 1]))

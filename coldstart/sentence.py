@@ -1,0 +1,91 @@
+"""The verdict of an evaluation in one sentence."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from coldstart.statistics import holm
+
+if TYPE_CHECKING:
+    from coldstart.findings import Findings
+
+__all__ = ["sentence"]
+
+LEVEL = 0.05
+_ONE = {"users": "Someone", "items": "An item"}
+
+
+def sentence(found: Findings, target: str, side: str) -> str:
+    """What somebody who did not run the evaluation should know first."""
+    first = found.gains[0]
+    who = f"{_ONE[side]} with {_history(first.shots)} in {target}"
+    if found.answer == "gain":
+        parts = [f"{who} gets {_better(first)} recommendations", _equals(found), _until(found)]
+        return "; ".join([*parts, _groups(found)]) + "."
+    interval = (
+        f"{_points(first.difference)} points [{_points(first.ci_low)}, {_points(first.ci_high)}]"
+    )
+    measured = f"{found.metric}@{found.n} changes by {interval}"
+    if found.answer == "loss":
+        return f"{who} gets worse recommendations with the source: {measured}; leave it out."
+    if found.answer == "no gain":
+        return f"{who} gains nothing from the source: {measured}; serve without it."
+    smallest = found.smallest_detectable["ratio"]
+    told = f"; a gain below {smallest - 1:.0%} could not be seen" if math.isfinite(smallest) else ""
+    return f"Whether {who.lower()} gains is not decided by {found.users} people: {measured}{told}."
+
+
+def _history(shots: int) -> str:
+    if not shots:
+        return "no history"
+    return f"{shots} interaction{'s' * (shots > 1)}"
+
+
+def _better(first: object) -> str:
+    ratio = first.ratio  # type: ignore[attr-defined]
+    if not math.isfinite(ratio):
+        return "better"
+    return f"{ratio:.1f}x better" if ratio >= 1.1 else f"{ratio - 1:.0%} better"
+
+
+def _equals(found: Findings) -> str:
+    needed = found.saved.interactions
+    if needed is None:
+        return f"it equals more than {found.saved.more_than} interactions"
+    if needed < 0.5:
+        return "it saves less than one interaction"
+    number = round(needed)
+    return f"it equals {number} interaction{'s' * (number > 1)}"
+
+
+def _until(found: Findings) -> str:
+    graduation = found.graduation
+    if graduation.more_than is not None:
+        return f"it still helps at {graduation.more_than}"
+    if graduation.helps_until is None:
+        return "it is not certain to help"
+    if not graduation.helps_until:
+        return f"it helps until the first {_few(graduation.shots)}"
+    return f"it helps until about {graduation.helps_until}"
+
+
+def _few(shots: int | None) -> str:
+    return "interaction" if shots == 1 else f"{shots} interactions"
+
+
+def _groups(found: Findings) -> str:
+    """Which groups lose, by p values corrected over the groups."""
+    corrected = holm([row["p"] for row in found.groups])
+    lost = [
+        row["group"]
+        for row, p in zip(found.groups, corrected, strict=True)
+        if row["difference"] < 0 and p <= LEVEL
+    ]
+    return "no group loses" if not lost else f"those who are or look for {', '.join(lost)} lose"
+
+
+def _points(share: float) -> str:
+    return f"{100 * np.round(share, 4):+.2f}"
