@@ -48,11 +48,10 @@ def two_level(
 
     with c the covariance of two seed means through the people they share, b the variance of the
     seed means as observed and w the part of it that the sampling of people explains. Interval and p
-    are Student's, with the degrees of freedom of Satterthwaite: S - 1 for the second term, and
-    the number of people less 1 for the first. Few seeds that have few people in common say little
-    about the variance between seeds: the interval is wide, and where that variance is nil it covers
-    too often. Simulated intervals of 95% cover in 93% of the cases or more from three seeds on, and
-    in 90% or more with two.
+    are Student's, with the degrees of freedom of Satterthwaite: for the second term S - 1 where b
+    counts, and otherwise, as for the first, the number of people less 1. In simulations intervals
+    of 95% cover in 92 to 97% of the cases with three seeds, however much they vary, in 94 to 97%
+    with five, and with two in 87 to 97%.
 
     With one seed the interval is `intervals.interval` and p that of `sign_flip_p`: then the seed is
     taken as it is.
@@ -133,10 +132,13 @@ def _variance(
     joint = (_sums(parts, person, n_people) ** 2).sum(axis=0) * n_people / max(1, n_people - 1)
     covariance = np.maximum((joint - own.sum(axis=0)) / (n_seeds * (n_seeds - 1)), 0.0)  # c
     sampled = own.mean(axis=0) - covariance  # w
-    between = np.maximum(means.var(axis=0, ddof=1), sampled) / n_seeds
+    observed = means.var(axis=0, ddof=1)  # b
+    between = np.maximum(observed, sampled) / n_seeds
     variance = covariance + between
-    spread = between**2 / (n_seeds - 1) + covariance**2 / max(1, n_people - 1)
-    freedom = np.full(len(variance), n_seeds - 1.0)
+    of_people = max(1.0, n_people - 1.0)
+    of_seeds = np.where(observed > sampled, n_seeds - 1.0, of_people)
+    spread = between**2 / of_seeds + covariance**2 / of_people
+    freedom = np.full(len(variance), of_people)
     np.divide(variance**2, spread, out=freedom, where=spread > 0)
     return means, variance, freedom
 
