@@ -201,11 +201,8 @@ def _explained(url: str, path: Path) -> Iterator[None]:
     try:
         yield
     except requests.exceptions.HTTPError as error:
-        answer = error.response
-        raise DownloadError(
-            f"{url}: the server answers {answer.status_code} ({answer.reason}): try later, "
-            f"{by_hand}"
-        ) from None
+        answer = str(error).partition(" for url")[0]
+        raise DownloadError(f"{url}: the server answers {answer}: try later, {by_hand}") from None
     except (requests.exceptions.ConnectionError, requests.exceptions.Timeout):
         raise DownloadError(
             f"{url}: {urlsplit(url).hostname} cannot be reached: check the connection, {by_hand}"

@@ -115,7 +115,8 @@ def _present(data: DataSet, file: RemoteFile, tell: Tell, *, show_progress: bool
                 "new one, delete its line there"
             ) from None
     if expected is None:
-        tell(f"{file.name}: no checksum is published; {record.add(file, path)} from now on")
+        kept = record.add(file, path)
+        tell(f"{file.name}: no checksum is published; {kept} is kept and checked from now on")
     return path
 
 

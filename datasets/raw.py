@@ -104,11 +104,12 @@ def matched(raw: bytes, pattern: str, encoding: str = "utf-8") -> tuple[pl.DataF
     lines = lines.filter(lines.str.len_bytes() > 0)
     found = lines.str.extract_groups(pattern).struct.unnest()
     broken = found[:, 0].is_null()
-    check_share(broken.sum(), len(lines), lines.filter(broken).head(1).to_list())
-    return found.filter(~broken), int(broken.sum())
+    lost = lines.filter(broken)
+    _check_share(len(lost), len(lines), lost.head(1).to_list())
+    return found.filter(~broken), len(lost)
 
 
-def check_share(broken: int, lines: int, example: list[str]) -> None:
+def _check_share(broken: int, lines: int, example: list[str]) -> None:
     """Raise DataError where too many lines are broken for this to be the right format."""
     if broken > _BROKEN * lines:
         raise DataError(
@@ -131,7 +132,7 @@ def titles(path: Path, key: str) -> tuple[pl.DataFrame, int]:
                 bad = bad or [line]
             elif object_.get("title"):
                 found.append((str(object_[key]), " ".join(str(object_["title"]).split())))
-    check_share(broken, lines, bad)
+    _check_share(broken, lines, bad)
     return pl.DataFrame(found, {"item": pl.String, "title": pl.String}, orient="row"), broken
 
 

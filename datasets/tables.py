@@ -132,8 +132,14 @@ def _atomic(raw: bytes, wanted: list[str | None], separator: str) -> pl.DataFram
     )
     if frame.is_empty():
         raise DataError("the file has a header but no rows")
-    frame = frame.rename(dict(zip(header, columns, strict=True)), strict=False)
+    frame.columns = [columns[header.index(name)] for name in frame.columns]
     kinds = dict(zip(columns, types, strict=True))
+    for name in ("user", "item"):
+        if kinds.get(name, "token") != "token":
+            raise DataError(
+                f"column {names[columns.index(name)]!r} is of type {kinds[name]}, "
+                "but ids are of type token"
+            )
     return frame.with_columns(
         as_numbers(frame[name]) if kinds[name] == "float" else pl.col(name).replace("", None)
         for name in frame.columns
@@ -142,7 +148,7 @@ def _atomic(raw: bytes, wanted: list[str | None], separator: str) -> pl.DataFram
 
 def _typed(field: str) -> tuple[str, str]:
     name, _, kind = field.rpartition(":")
-    if not name or kind not in _TYPES:
+    if not name or ":" in name or kind not in _TYPES:
         raise DataError(
             f"the header must name columns as NAME:TYPE, as in user_id:token, with a type out of "
             f"{', '.join(_TYPES)}, got {field!r}: is this a file of RecBole?"
