@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from coldstart.report.page import context
-from coldstart.results import Results
+from coldstart.results import Results, replaced
 
 __all__ = ["render", "write_report"]
 
@@ -40,12 +40,8 @@ def write_report(results: Results | Mapping[str, Any], folder: str | os.PathLike
     page = render(results)
     path = Path(folder) / _NAME
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{_NAME}.unfinished")
-    try:
+    with replaced(path) as unfinished:
         unfinished.write_text(page, encoding="utf-8", newline="\n")
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path
 
 

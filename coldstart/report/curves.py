@@ -11,7 +11,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from coldstart.report.frame import framed, in_pixels, scaled, short, width_of
+from coldstart.report.frame import framed, scaled, short, width_of
 from coldstart.report.svg import COLOURS, drawn
 
 __all__ = ["Curve", "curves"]
@@ -129,7 +129,7 @@ def _name_ends(axes: Axes, lines: Sequence[Curve]) -> None:
     ends = [(line, *line.ends()) for line in lines]
     ends = sorted((end for end in ends if math.isfinite(end[2])), key=lambda end: end[2])
     low, high = axes.get_ylim()
-    pixel = (high - low) / in_pixels(axes)
+    pixel = (high - low) / axes.bbox.height
     heights = _apart([y for _, _, y in ends], _APART * pixel, low, high)
     right = axes.get_xlim()[1]
     for (line, x, y), height in zip(ends, heights, strict=True):

@@ -63,15 +63,11 @@ def _group(run: Run, kind: str, rows: Rows, place: int) -> dict[str, Any]:
 def _chart(rows: Rows, name: str, what: str) -> Markup:
     digits = digits_of(rows, "difference")
     told = [f"{row.get('group')} {difference_told(row, digits)}" for row in rows]
-    found = [
-        Dot(
-            str(row.get("group")),
-            points(row.get("difference"), digits),
-            *(number(row.get(key)) for key in ("difference", "ci_low", "ci_high")),
-            strong=difference(row, digits).strong,
-        )
-        for row in rows
-    ]
+    found = []
+    for row in rows:
+        value, low, high = (number(row.get(key)) for key in ("difference", "ci_low", "ci_high"))
+        told_as, clear = points(value, digits), difference(row, digits).strong
+        found.append(Dot(str(row.get("group")), told_as, value, low, high, clear))
     return dots(name, f"{what}: {listed(told)}.", found, signed=True)
 
 

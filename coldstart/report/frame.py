@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from coldstart.report.svg import COLOURS
 
-__all__ = ["LONGEST", "framed", "in_pixels", "named_rows", "scaled", "short", "width_of"]
+__all__ = ["LONGEST", "framed", "named_rows", "scaled", "short", "width_of"]
 
 LONGEST = 40  # letters of a name beside a row
 _LETTER = 7.2  # pixels of a letter, on average and at most
@@ -16,15 +16,9 @@ _LETTER = 7.2  # pixels of a letter, on average and at most
 
 def framed(figure: Figure, left: float, right: float, top: float, bottom: float) -> Axes:
     """Axes with these margins, in pixels."""
-    width, height = figure.get_size_inches() * 72
+    width, height = figure.bbox.size
     across, up = (width - left - right) / width, (height - top - bottom) / height
     return figure.add_axes((left / width, bottom / height, across, up))
-
-
-def in_pixels(axes: Axes) -> float:
-    """Height of the axes."""
-    box = axes.get_window_extent()
-    return float(box.height * 72 / axes.get_figure(root=True).dpi)  # type: ignore[union-attr]
 
 
 def scaled(axes: Axes, *, along: str, signed: bool) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from markupsafe import Markup
 
 from coldstart.report.curves import Curve, curves
-from coldstart.report.means import level_told
 from coldstart.report.run import Run, part, parts
 from coldstart.report.table import (
     Cell,
@@ -32,7 +32,7 @@ from coldstart.report.wording import (
     shots_told,
 )
 
-__all__ = ["comparisons", "gains", "without_twins"]
+__all__ = ["comparisons", "gains", "over_levels", "without_twins"]
 
 
 def gains(run: Run) -> dict[str, Any] | None:
@@ -40,11 +40,22 @@ def gains(run: Run) -> dict[str, Any] | None:
     rows = parts(run.findings, "gains")
     if not rows:
         return None
-    known = any(math.isfinite(number(row.get("difference"))) for row in rows)
     return {
-        "chart": _chart(run, rows) if known else None,
-        "table": _table(run, rows),
+        "chart": _over_shots(run, rows),
+        "table": _table(run, rows, "shots", "interactions", count),
         "smallest": _smallest(run),
+    }
+
+
+def over_levels(run: Run) -> dict[str, Any] | None:
+    """The same over levels, at the fewest shots; None where there are none."""
+    rows = parts(run.findings, "levels")
+    if not rows:
+        return None
+    what = "anchors" if run.protocol == "anchors" else "share of the log"
+    return {
+        "chart": _over_levels(run, rows, what),
+        "table": _table(run, rows, "level", what, run.level_told),
     }
 
 
@@ -57,7 +68,7 @@ def comparisons(run: Run) -> Table | None:
     levels = any(row.get("level") is not None for row in rows)
     lines = []
     for row in rows:
-        level = [plain(level_told(run, row.get("level")))] if levels else []
+        level = [plain(run.level_told(row.get("level")))] if levels else []
         told = [
             plain(count(row.get("shots"))),
             plain(row.get("baseline"), word=True),
@@ -91,30 +102,52 @@ def without_twins(run: Run) -> dict[str, Any] | None:
     }
 
 
-def _chart(run: Run, rows: Rows) -> Markup:
-    digits = digits_of(rows, "difference")
-    told = listed(
-        [f"{difference_told(row, digits)} at {shots_told(row.get('shots'))}" for row in rows]
-    )
-    x, y, low, high = (
-        [number(row.get(key)) for row in rows]
-        for key in ("shots", "difference", "ci_low", "ci_high")
-    )
-    return curves(
-        "gains",
-        f"Line chart of the gain of {run.arm} over the best arm without a source: {told}.",
-        [Curve(run.arm, "headline", 0, x, y, low, high)],
+def _over_shots(run: Run, rows: Rows) -> Markup | None:
+    return _chart(
+        run,
+        rows,
+        "shots",
+        name="gains",
+        told=shots_told,
         x_title="interactions known in the target",
-        ticks=[(place, count(place)) for place in x],
-        signed=True,
+        ticks=[(number(row.get("shots")), count(row.get("shots"))) for row in rows],
     )
 
 
-def _table(run: Run, rows: Rows) -> Table:
+def _over_levels(run: Run, rows: Rows, what: str) -> Markup | None:
+    return _chart(
+        run,
+        rows,
+        "level",
+        name="level-gains",
+        told=run.level_told,
+        x_title=f"{what}, logarithmic",
+        ticks=[(number(row.get("level")), run.level_told(row.get("level"))) for row in rows],
+        log=True,
+    )
+
+
+def _chart(
+    run: Run, rows: Rows, by: str, *, name: str, told: Callable[[Any], str], **settings: Any
+) -> Markup | None:
+    """The curve of one arm; None where there are no two points of it."""
+    x, y, low, high = (
+        [number(row.get(key)) for row in rows] for key in (by, "difference", "ci_low", "ci_high")
+    )
+    if sum(map(math.isfinite, y)) < 2:
+        return None
+    digits = digits_of(rows, "difference")
+    said = listed([f"{difference_told(row, digits)} at {told(row.get(by))}" for row in rows])
+    alt = f"Line chart of the gain of {run.arm} over the best arm without a source: {said}."
+    line = Curve(run.arm, "headline", 0, x, y, low, high)
+    return curves(name, alt, [line], signed=True, **settings)
+
+
+def _table(run: Run, rows: Rows, by: str, title: str, told: Callable[[Any], str]) -> Table:
     digits = digits_of(rows, "difference")
     lines = [
         Line(
-            count(row.get("shots")),
+            told(row.get(by)),
             [
                 plain(row.get("baseline") or NOTHING, word=True),
                 difference(row, digits),
@@ -125,7 +158,7 @@ def _table(run: Run, rows: Rows) -> Table:
         )
         for row in rows
     ]
-    columns = ["interactions", "against", "difference in points", "ratio", "effect size", "p"]
+    columns = [title, "against", "difference in points", "ratio", "effect size", "p"]
     return Table(f"Gain of {run.arm} in {run.metric}", columns, lines)
 
 

@@ -64,19 +64,25 @@ def _missing(run: Run) -> str:
 
 
 def _lede(run: Run) -> str:
+    """Who was tested, how lists are scored, and what the figures above are of."""
     source, target = run.catalogs
-    who = f"{run.tested[:1].upper()}{run.tested[1:]} of {target}"
-    what = (
-        f"{who} were held out and served as if {target} had never met them. What is known of them "
-        f"comes from {source}. Lists of {run.n} are scored by {run.metric}, in percent."
+    who = f"{run.tested[:1].upper()}{run.tested[1:]}"
+    lost = (
+        f"{who} lost all their interactions in {target} before anything was fitted, and were "
+        f"served from what is known of them in {source}."
     )
+    told = {
+        "temporal": f"{who} were served in {target} from what both logs held up to one moment.",
+        "launch": f"{who} were served in {target} when a share of its log was there.",
+    }.get(run.protocol, lost)
+    told += f" Lists of {run.n} are scored by {run.metric}, in percent."
     if not run.arm:
-        return what
+        return told
     against = sorted({run.baseline(k) for k in run.shots if run.baseline(k)})
     named = f" ({listed(against)})" if against else ""
     return (
-        f"{what} Shown is {run.arm}, against the best way without a source{named}, which was "
-        "chosen on other held-out people. Intervals are 95%."
+        f"{told} Shown is {run.arm}{run.at_level(0)}, against the best way without a "
+        f"source{named}, which was chosen on other held-out {run.people}. Intervals are 95%."
     )
 
 
@@ -117,9 +123,10 @@ def _saved(run: Run) -> Figure:
         return Figure(label, f"> {most}", f"with {most}, {by} is not yet as good as without")
     if saved.get("interactions") is None:
         return Figure(label, NOTHING, f"what {by} needs to be as good could not be told")
-    return Figure(
-        label, count(saved["interactions"]), f"{by} needs as many to equal {run.arm} without any"
-    )
+    low, high = (count(saved.get(key)) for key in ("low", "high"))
+    limits = "" if low == NOTHING else f"{low} to {high if high != NOTHING else 'more'}; "
+    needed = f"{limits}so many {by} needs to equal {run.arm} without any"
+    return Figure(label, count(saved["interactions"]), needed)
 
 
 def _helps(run: Run) -> Figure:
@@ -133,6 +140,8 @@ def _helps(run: Run) -> Figure:
         return Figure("it helps", "nowhere", "no gain is shown at any number of interactions")
     after = graduation.get("shots")
     note = "" if after is None else f"from {count(after)} on no gain is shown"
+    if not graduation["helps_until"]:
+        return Figure("interactions, there it helps", "only 0", note)
     return Figure(label, count(graduation["helps_until"]), note)
 
 

@@ -9,11 +9,12 @@ from typing import Any
 from markupsafe import Markup
 
 from coldstart.report.curves import Curve, curves
+from coldstart.report.dots import Dot, dots
 from coldstart.report.run import Run, at_first, part, parts
 from coldstart.report.table import Line, Rows, Table, digits_of, share
 from coldstart.report.wording import count, interval, listed, number, percent, shots_told
 
-__all__ = ["every_metric", "launch", "level_told", "means"]
+__all__ = ["every_metric", "launch", "means"]
 
 
 def means(run: Run) -> dict[str, Any]:
@@ -21,9 +22,11 @@ def means(run: Run) -> dict[str, Any]:
     fixed = parts(run.findings, "curve")
     rows = fixed or run.rows_of(run.metric_name)
     known = any(math.isfinite(number(row.get("mean"))) for row in rows)
-    caption = f"Mean {run.metric} in percent, with 95% intervals"
+    where = run.at_level(0 if fixed else -1)
+    caption = f"Mean {run.metric} in percent{where}, with 95% intervals"
     return {
         "fixed": bool(fixed),
+        "title": f"{run.metric}{where}, percent",
         "chart": _over_shots(run, rows) if known else None,
         "table": _table(run, rows, "shots", _shots, caption) if rows else None,
         "reserved": run.findings.get("reserved"),
@@ -37,7 +40,7 @@ def every_metric(run: Run) -> list[Table]:
     """A table for each metric, of all who have something left to find."""
     tables = []
     for name in dict.fromkeys(str(row.get("metric")) for row in run.rows):
-        caption = f"Mean {run.told(name)} in percent"
+        caption = f"Mean {run.told(name)} in percent{run.at_level(-1)}"
         tables.append(_table(run, run.rows_of(name), "shots", _shots, caption))
     return tables
 
@@ -59,21 +62,30 @@ def launch(run: Run) -> dict[str, Any] | None:
     }
 
 
-def level_told(run: Run, level: Any) -> str:
-    """A share of the log in percent, or a number of anchors."""
-    return count(level) if run.protocol == "anchors" else percent(level, 0)
-
-
 def _over_shots(run: Run, rows: Rows) -> Markup:
-    told = _told(rows, "shots", count)
+    """Curves, or dots where all is at one number of shots."""
+    alt = f"Chart of {run.metric} by number of interactions. {_told(rows, 'shots', count)}."
+    places = sorted({row["shots"] for row in rows if row.get("shots") is not None})
+    if len(places) < 2:
+        return dots("curves", alt, _dots(run, rows))
     return curves(
         "curves",
-        f"Line chart of {run.metric} by number of interactions. {told}.",
+        alt,
         _curves(run, rows, "shots"),
         x_title="interactions known in the target",
-        ticks=[(k, str(k)) for k in sorted({row["shots"] for row in rows})],
+        ticks=[(k, str(k)) for k in places],
         guide=_guide(run),
     )
+
+
+def _dots(run: Run, rows: Rows) -> list[Dot]:
+    digits = digits_of(rows, "mean")
+    found = []
+    for row in rows:
+        arm, text = str(row.get("arm")), percent(row.get("mean"), digits)
+        mean, low, high = (number(row.get(key)) for key in ("mean", "ci_low", "ci_high"))
+        found.append(Dot(arm, text, mean, low, high, arm == run.arm))
+    return found
 
 
 def _guide(run: Run) -> tuple[float, float, str] | None:
@@ -87,14 +99,14 @@ def _guide(run: Run) -> tuple[float, float, str] | None:
 
 def _over_levels(run: Run, rows: Rows, shots: Any) -> Markup:
     what = "number of anchors" if run.protocol == "anchors" else "share of the target log"
-    told = _told(rows, "level", lambda level: level_told(run, level))
+    told = _told(rows, "level", run.level_told)
     levels = sorted({number(row["level"]) for row in rows})
     return curves(
         "launch",
         f"Line chart of {run.metric} with {shots_told(shots)}, by {what}. {told}.",
         _curves(run, rows, "level"),
         x_title=f"{what}, logarithmic",
-        ticks=[(level, level_told(run, level)) for level in levels],
+        ticks=[(level, run.level_told(level)) for level in levels],
         log=True,
     )
 
@@ -102,7 +114,7 @@ def _over_levels(run: Run, rows: Rows, shots: Any) -> Markup:
 def _levels(run: Run, rows: Rows, shots: Any) -> Table:
     own = [row for row in rows if row["shots"] == shots]
     caption = f"Mean {run.metric} in percent, with {shots_told(shots)}"
-    return _table(run, own, "level", lambda level: level_told(run, level), caption)
+    return _table(run, own, "level", run.level_told, caption)
 
 
 def _curves(run: Run, rows: Rows, by: str) -> list[Curve]:

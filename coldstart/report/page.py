@@ -28,6 +28,7 @@ def context(results: Mapping[str, Any]) -> dict[str, Any]:
         "means": means.means(run),
         "gains": gains.gains(run),
         "launch": means.launch(run),
+        "level_gains": gains.over_levels(run),
         "mixed": mixed(run),
         "fates": fates.fates(run),
         "lists": served.lists(run),

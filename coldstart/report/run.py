@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
-from coldstart.report.wording import count
+from coldstart.report.wording import count, percent
+from coldstart.results import SAMPLED
 
 __all__ = ["Run", "at_first", "part", "parts"]
 
@@ -21,7 +21,6 @@ _METRICS = {
     "r_precision": "R-precision",
     "rbp": "RBP",
 }
-BIASED = "biased: sampled negatives, only to set a number beside published tables"
 
 
 def part(values: Any, name: str) -> dict[str, Any]:
@@ -92,7 +91,7 @@ class Run:
     @property
     def biased(self) -> str:
         """What to say beside every figure; empty unless negatives were sampled."""
-        return BIASED if self.protocol == "sampled" else ""
+        return SAMPLED if self.protocol == "sampled" else ""
 
     @property
     def shots(self) -> list[int]:
@@ -146,18 +145,34 @@ class Run:
 
     @property
     def catalogs(self) -> tuple[str, str]:
-        """What source and target are called: the domain of a file, or its name."""
-        files = part(self.config, "files")
-        source, target = (_catalog(files.get(side)) for side in ("source", "target"))
-        return source or "the source", target or "the target"
+        """What source and target are called."""
+        source, target = [*(self.config.get("names") or []), "", ""][:2]
+        return str(source or "the source"), str(target or "the target")
 
     @property
     def subject(self) -> str:
         """Such as Food → Kitchen."""
+        if self.catalogs != ("the source", "the target"):
+            return " → ".join(self.catalogs)
         files = part(self.config, "files")
-        if not any(files.get(side) for side in ("source", "target")):
-            return "synthetic catalogs" if "files" in self.config else "source → target"
-        return " → ".join(self.catalogs)
+        synthetic = files and not any(files.values())
+        return "synthetic catalogs" if synthetic else "source → target"
+
+    @property
+    def levels(self) -> list[Any]:
+        """Shares of the target log, or numbers of anchors, that were tried."""
+        return list(self.config.get("levels") or [])
+
+    def level_told(self, level: Any) -> str:
+        """A share of the log in percent, or a number of anchors."""
+        return count(level) if self.protocol == "anchors" else percent(level, 0)
+
+    def at_level(self, place: int) -> str:
+        """A level in words, with a comma before; empty where none were tried."""
+        if not self.levels:
+            return ""
+        what = "anchors" if self.protocol == "anchors" else "of the target log"
+        return f", with {self.level_told(self.levels[place])} {what}"
 
     @property
     def tested(self) -> str:
@@ -169,11 +184,3 @@ class Run:
     def seeds(self) -> int:
         """How many seeds were run."""
         return len(self.config.get("seeds") or [None])
-
-
-def _catalog(path: Any) -> str:
-    """``log.csv.gz#films`` is films, ``logs/films.csv.gz`` too."""
-    if not isinstance(path, str):
-        return ""
-    file, _, domain = path.partition("#")
-    return domain or PurePath(file.replace("\\", "/")).name.partition(".")[0]

@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -24,7 +25,7 @@ _VARIABLES = (
 )
 COLOURS = {name: f"#0000{place:02x}" for place, name in enumerate(_VARIABLES, 1)}
 
-_STYLE = {
+_STYLE: Any = {  # of matplotlib, whose stubs know no other mapping than its own
     "svg.fonttype": "none",
     "font.size": 12,
     "axes.labelsize": 12,
@@ -86,7 +87,7 @@ def drawn(
         if wide and half:
             continue
         with _style(f"{name}-{size}"):
-            figure = Figure(figsize=(width / 72, height(wide) / 72), facecolor="none")
+            figure = Figure(figsize=(width / 72, height(wide) / 72), dpi=72, facecolor="none")
             draw(figure, wide)
             pictures.append(_inline(figure, f"{name}-{size}", alt, "half" if half else size))
     return Markup("\n").join(pictures)

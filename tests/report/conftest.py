@@ -1,6 +1,5 @@
 """Results as `results.json` holds them: one with every section, and one with next to nothing."""
 
-import copy
 import json
 from html.parser import HTMLParser
 
@@ -111,24 +110,28 @@ def comparisons():
 
 def groups():
     kinds = {
-        "activity": ("least active third", "middle third", "most active third"),
-        "item popularity": ("rarest third", "middle third", "most popular third"),
+        "activity": (
+            "least active (5 to 8 in the source)",
+            "medium active (9 to 14 in the source)",
+            "most active (15 to 301 in the source)",
+        ),
+        "item popularity": ("least popular", "medium popular", "most popular"),
     }
     differences = {"activity": (0.013, 0.018, 0.026), "item popularity": (0.0008, 0.009, 0.031)}
     return [
         {
             "by": kind,
             "group": group,
-            "shots": k,
+            "shots": 0,
             "users": 400,
             "baseline": 0.03,
             "mean": 0.03 + more,
             "difference": more,
             "ci_low": more - 0.004,
             "ci_high": more + 0.004,
+            "p": 0.0002 if more > 0.004 else 0.7,
         }
         for kind, names in kinds.items()
-        for k in (0, 1)
         for group, more in zip(names, differences[kind], strict=True)
     ]
 
@@ -138,6 +141,7 @@ def findings():
         "sentence": "Someone with no history in Kitchen gets 1.6x better recommendations; it "
         "equals 7.8 interactions; it helps until about 5; no group loses.",
         "answer": "gain",
+        "protocol": "cold",
         "arm": "warm:ridge",
         "baseline": {str(k): "mean-prior" for k in SHOTS},
         "metric": "ndcg",
@@ -147,7 +151,13 @@ def findings():
         "users": 1200,
         "curve": curve(),
         "gains": gains(),
-        "saved": {"interactions": 7.8, "more_than": None, "by": "mean-prior"},
+        "saved": {
+            "interactions": 7.8,
+            "low": 6.9,
+            "high": 8.8,
+            "more_than": None,
+            "by": "mean-prior",
+        },
         "graduation": {"shots": 10, "helps_until": 5, "more_than": None},
         "groups": groups(),
         "lists": [
@@ -230,6 +240,7 @@ def config():
         "blas": ["openblas 0.3.30 Haswell"],
         "python": "3.11.7",
         "versions": {"coldstart": "0.1.0", "implicit": "0.7.3", "numpy": "2.4.6"},
+        "names": ["Food", "Kitchen"],
         "files": {"source": "data/amazon.csv.gz#Food", "target": "data/amazon.csv.gz#Kitchen"},
         "command": "coldstart evaluate --source data/amazon.csv.gz#Food --target "
         "data/amazon.csv.gz#Kitchen --shots 0,1,2,5,10 --trials 24 --seed 0 --out results",
@@ -278,17 +289,24 @@ def full():
     }
 
 
-def with_levels(results, levels=(0.05, 0.1, 0.3, 1.0)):
-    """The same with rows of several shares of the log."""
-    changed = copy.deepcopy(results)
-    changed["config"]["protocol"] = "launch"
-    changed["rows"] = [
-        row(arm, k, mean * (0.5 + 0.5 * (place + 1) / len(levels)), level=level)
-        for place, level in enumerate(levels)
-        for arm, means in MEANS.items()
-        for k, mean in zip(SHOTS, means, strict=True)
+def launched(levels=(0.05, 0.1, 0.3, 1.0)):
+    """Results with several shares of the log, which have no shots."""
+    results = full()
+    found = results["findings"]
+    gain = {key: found["gains"][0][key] for key in found["gains"][0] if key != "shots"}
+    results["config"] |= {"protocol": "launch", "shots": [0], "levels": list(levels)}
+    found |= {"protocol": "launch", "shots": [0], "reserved": 0, "gains": found["gains"][:1]}
+    found["curve"] = [row for row in found["curve"] if row["shots"] == 0]
+    found["levels"] = [
+        gain | {"level": level, "shots": 0, "ratio": 1 + 0.6 / place, "p": 0.01 * place}
+        for place, level in enumerate(levels, 1)
     ]
-    return changed
+    results["rows"] = [
+        row(arm, 0, means[0] * (0.5 + 0.5 * place / len(levels)), level=level)
+        for place, level in enumerate(levels, 1)
+        for arm, means in MEANS.items()
+    ]
+    return results
 
 
 @pytest.fixture(scope="session")
@@ -305,8 +323,8 @@ def results():
 
 @pytest.fixture
 def launch():
-    """Every section, and levels of a launch."""
-    return with_levels(full())
+    """A launch with all sections."""
+    return launched()
 
 
 @pytest.fixture(scope="session")
@@ -320,17 +338,15 @@ def hostile_page():
     """The same where names would be markup, mathematics or long if they could."""
     bad = '"><script>alert(1)</script><img src=x onerror=alert(2)>$x_1^2$ & ' + 40 * "long"
     text = json.dumps(full())
-    for name in ("warm:ridge", "joint", TITLES[0], "least active third", "alpha", "Kitchen"):
+    for name in ("warm:ridge", "joint", TITLES[0], "least active", "alpha", "Kitchen"):
         text = text.replace(name, json.dumps(f"{name} {bad}")[1:-1])
     return render(json.loads(text))
 
 
 @pytest.fixture(scope="session")
-def sampled_page():
-    """A launch whose negatives are sampled."""
-    results = with_levels(full())
-    results["config"]["protocol"] = "sampled"
-    return render(results)
+def launch_page():
+    """A launch as HTML."""
+    return render(launched())
 
 
 @pytest.fixture

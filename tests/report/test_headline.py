@@ -23,7 +23,10 @@ def test_the_four_figures_say_what_they_rest_on(results):
             "1.60×",
             "1.53× to 1.67×; NDCG@10 5.0% against 3.1% of mean-prior",
         ),
-        "interactions saved": ("7.8", "mean-prior needs as many to equal warm:ridge without any"),
+        "interactions saved": (
+            "7.8",
+            "6.9 to 8.8; so many mean-prior needs to equal warm:ridge without any",
+        ),
         "interactions until which it helps": ("5", "from 10 on no gain is shown"),
         "of people gain / lose": ("31% / 12%", "57% are unchanged, with no interactions"),
     }
@@ -35,6 +38,24 @@ def test_what_lies_beyond_the_largest_number_of_shots_is_said_to(results):
     found = figures(results)
     assert found["interactions saved"][0] == "> 10"
     assert found["interactions until which it helps"][0] == "> 10"
+
+
+def test_a_gain_without_interactions_alone_is_told(results):
+    results["findings"]["graduation"] = {"shots": 1, "helps_until": 0, "more_than": None}
+    found = figures(results)
+    assert found["interactions, there it helps"] == ("only 0", "from 1 on no gain is shown")
+
+
+def test_the_text_below_says_what_was_done(results, launch):
+    assert headline(Run(results)).lede == (
+        "1,200 people lost all their interactions in Kitchen before anything was fitted, and were "
+        "served from what is known of them in Food. Lists of 10 are scored by NDCG@10, in percent. "
+        "Shown is warm:ridge, against the best way without a source (mean-prior), which was chosen "
+        "on other held-out people. Intervals are 95%."
+    )
+    told = headline(Run(launch)).lede
+    assert told.startswith("1,200 people were served in Kitchen when a share of its log was there.")
+    assert "Shown is warm:ridge, with 5% of the target log, against" in told
 
 
 def test_where_nothing_helps_it_says_so(results):

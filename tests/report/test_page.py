@@ -128,9 +128,11 @@ def test_the_command_and_the_hash_of_the_split_are_there(found, complete):
     assert complete["config"]["split"]["sha256"] in found.texts("code")
 
 
-def test_sampled_figures_are_marked_wherever_they_stand(sampled_page, page, parsed):
+@pytest.mark.usefixtures("undrawn")
+def test_sampled_figures_are_marked_wherever_they_stand(results, page, parsed):
     mark = "biased: sampled negatives, only to set a number beside published tables"
-    found = parsed(sampled_page)
+    results["config"]["protocol"] = "sampled"
+    found = parsed(render(results))
     measured = [text for text in found.texts("caption") if re.search("NDCG|Coverage|Mean", text)]
     assert len(measured) >= 8
     assert all(mark in text for text in measured)
@@ -166,6 +168,7 @@ def test_sampled_figures_are_marked_wherever_they_stand(sampled_page, page, pars
         (("config", "files"), set()),
         (("config", "command"), set()),
         (("config", "uses_source"), set()),
+        (("config", "names"), set()),
     ],
 )
 def test_a_section_without_data_is_left_out_or_says_so(results, parsed, lacking, gone):
@@ -195,20 +198,25 @@ def test_nothing_at_all_is_a_page_too(parsed):
     assert found.texts("h1") == ["No verdict: these results name no arms"]
 
 
-def test_a_launch_has_a_curve_and_a_table_for_each_number_of_shots(sampled_page, parsed):
-    found = parsed(sampled_page)
+def test_a_launch_has_curves_and_tables_over_shares_of_the_log(launch_page, parsed):
+    found = parsed(launch_page)
     assert "launch" in sections(found)
-    labels = [a["aria-label"] for _, a, _ in found.all("svg")]
+    labels = [attributes["aria-label"] for _, attributes, _ in found.all("svg")]
     assert any("by share of the target log" in label and "at 5%" in label for label in labels)
-    columns = found.texts("tr")
-    assert "arm 5% 10% 30% 100%".replace(" ", "") in [text.replace(" ", "") for text in columns]
+    assert any("gain of warm:ridge" in label and "at 100%" in label for label in labels)
+    rows = [text.replace(" ", "") for text in found.texts("tr")]
+    assert "arm5%10%30%100%" in rows
+    assert "shareofthelogagainstdifferenceinpointsratioeffectsizep" in rows
+    titles = [text for _, a, text in found.all("p") if a.get("class") == "title"]
+    assert titles[0] == "NDCG@10, with 5% of the target log, percent"
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_anchors_are_told_as_numbers(launch, parsed):
-    launch["config"]["protocol"] = "anchors"
-    for row in launch["rows"]:
-        row["level"] = {0.05: 10, 0.1: 30, 0.3: 100, 1.0: 4800}[row["level"]]
+    numbers = {0.05: 10, 0.1: 30, 0.3: 100, 1.0: 4800}
+    launch["config"] |= {"protocol": "anchors", "levels": list(numbers.values())}
+    for row in [*launch["rows"], *launch["findings"]["levels"]]:
+        row["level"] = numbers[row["level"]]
     found = parsed(render(launch))
     assert "With few anchors" in found.texts("h2")
     assert "arm10301004,800" in [text.replace(" ", "") for text in found.texts("tr")]

@@ -6,19 +6,29 @@ from coldstart.report.run import Run
 
 
 @pytest.mark.parametrize(
-    ("files", "subject"),
+    ("config", "subject"),
     [
-        ({"source": "logs/a.csv.gz#Food", "target": "logs/a.csv.gz#Kitchen"}, "Food → Kitchen"),
-        ({"source": "films.csv.gz", "target": r"C:\logs\books.parquet"}, "films → books"),
-        ({"source": None, "target": None}, "synthetic catalogs"),
+        ({"names": ["Food", "Kitchen"]}, "Food → Kitchen"),
+        ({"names": ["the source", "the target"]}, "source → target"),
+        ({"files": {"source": None, "target": None}}, "synthetic catalogs"),
+        ({"files": {"source": "a.csv", "target": "b.csv"}}, "source → target"),
+        ({}, "source → target"),
     ],
 )
-def test_catalogs_are_called_by_their_domain_or_file(files, subject):
-    assert Run({"config": {"files": files}}).subject == subject
+def test_catalogs_are_called_by_their_names_where_they_have_any(config, subject):
+    assert Run({"config": config}).subject == subject
 
 
-def test_what_is_not_known_of_the_files_is_not_claimed():
-    assert Run({"config": {}}).subject == "source → target"
+@pytest.mark.parametrize(
+    ("protocol", "levels", "told"),
+    [
+        ("launch", [0.05, 1.0], ", with 5% of the target log"),
+        ("anchors", [10, 4800], ", with 10 anchors"),
+        ("cold", [], ""),
+    ],
+)
+def test_levels_are_told_as_what_they_are(protocol, levels, told):
+    assert Run({"config": {"protocol": protocol, "levels": levels}}).at_level(0) == told
 
 
 def test_items_are_not_called_people():
