@@ -16,13 +16,15 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PYTEST = ("-m", "pytest", str(HERE), "-n0", "--benchmark-enable", "--benchmark-json")
-READING = ("limits", "time_to_quality", "reference")  # these read the real logs
+READING = ("limits", "time_to_quality", "type_one", "reference")  # these read the real logs
 SCRIPTS = {
     "ratios": "ratios.py",
     "scale": "scale.py",
     "compile": "compile_time.py",
     "limits": "limits.py",
     "time_to_quality": "time_to_quality.py",
+    "type_one": "type_one.py",
+    "evaluation_scale": "evaluation_scale.py",
     "gate": "gate.py",
     "reference": "reference.py",
 }

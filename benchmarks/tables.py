@@ -126,6 +126,26 @@ def time_to_quality_table(study: dict[str, Any]) -> str:
     )
 
 
+def type_one_table(study: dict[str, Any]) -> str:
+    """One line for each pair and metric: shares in percent of replicates, by what rejected them."""
+    names = tuple(study["runs"][0]["rejected"])
+    rows = []
+    for run in study["runs"]:
+        shares = (f"{100 * run['rejected'][name]:.1f}" for name in names)
+        unchanged = f"{100 * run['unchanged']:.0f}"
+        rows.append((run["pair"], run["metric"], run["people"], unchanged, *shares))
+    return _table(("source -> target", "metric", "people", "unchanged, %", *names), rows)
+
+
+def evaluation_scale_table(study: dict[str, Any]) -> str:
+    """One line for each part, and their sum with the peak memory beside its limit."""
+    rows = [(name, f"{seconds:.1f}", "") for name, seconds in study["parts"].items()]
+    limits = f"{study['limit_seconds']} s, {study['limit_gigabytes']} GB"
+    whole = f"{study['seconds']:.1f}", f"{study['peak_gigabytes']:.2f} GB"
+    rows.append((f"in all (limit {limits})", *whole))
+    return _table(("part", "seconds", "peak memory"), rows)
+
+
 def _table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
@@ -143,6 +163,8 @@ TABLES = {
     "compile": compile_table,
     "limits": limits_table,
     "time_to_quality": time_to_quality_table,
+    "type_one": type_one_table,
+    "evaluation_scale": evaluation_scale_table,
 }
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-NAMES = ("ratios", "groups", "scale", "compile", "limits", "time_to_quality")
+NAMES = (
+    *("ratios", "groups", "scale", "compile", "limits", "time_to_quality"),
+    *("type_one", "evaluation_scale"),
+)
 
 SECONDS = {"default": 60, "food-kitchen": 120, "auto": 300, "help": 0.7}
 RATIOS = {"cg": 1.0, "cg, per-row prior": 1.05, "exact": 1.0, "ranking": 1.0}
@@ -81,3 +84,20 @@ def test_every_fit_keeps_its_memory():
 def test_compiling_stays_within_its_limit():
     study = results("compile")
     assert study["total_seconds"] < 15
+
+
+def test_nothing_is_found_too_often_where_there_is_nothing():
+    study = results("type_one")
+    assert (study["replicates"], study["limits"]) == (2000, [0.035, 0.065])
+    assert len({run["pair"] for run in study["runs"]}) == 2
+    for run in study["runs"]:
+        assert all(0.035 <= share <= 0.065 for share in run["rejected"].values())
+        assert run["identical"] == 1.0
+
+
+def test_a_large_evaluation_keeps_its_limits():
+    study = results("evaluation_scale")
+    assert (study["people"], study["items"], study["cores"]) == (100_000, 30_000, 2)
+    assert len(study["metrics"]) >= 10
+    assert study["seconds"] <= 120
+    assert study["peak_gigabytes"] <= 4
