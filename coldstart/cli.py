@@ -1,4 +1,5 @@
-"""The command line: ``coldstart evaluate``, ``diagnose``, ``benchmark``, ``fit``, ``recommend``.
+"""The command line: ``coldstart evaluate``, ``report``, ``compare``, ``diagnose``, ``datasets``,
+``benchmark``, ``fit``, ``recommend``.
 
 Results go to stdout, progress and notes to stderr. The exit code is 0 when a command did its work,
 1 when data or files made it fail, 2 for wrong usage and 130 when it was interrupted; the reason is
@@ -9,6 +10,7 @@ quick.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -31,13 +33,16 @@ __all__ = ["app", "main"]
 _INTERRUPTED = 130
 
 Side = Literal["users", "items"]
+Protocol = Literal["cold", "mixed", "launch", "temporal", "anchors", "sampled"]
 _SOURCE = typer.Option(metavar="PATH[#DOMAIN]", help="Log of the rich catalog: CSV, TSV, Parquet.")
 _TARGET = typer.Option(metavar="PATH[#DOMAIN]", help="Log of the new catalog.")
 _SIDE = typer.Option(help="Whose embeddings are mapped.")
 _FACTORS = typer.Option(min=1, help="Width of the embeddings.")
 _SEED = typer.Option(min=0, help="Of the split and of the models.")
 _LENGTH = typer.Option("--n", min=1, help="Length of the lists.")
-_METRIC = typer.Option(help="ndcg, recall, mrr or hit_rate.")
+_METRIC = typer.Option(
+    help="ndcg, recall, mrr, hit_rate, precision, map, f1, r_precision, rbp or first."
+)
 _HOLDOUT = typer.Option(help="Share of the anchors that are tested.")
 _USER = typer.Option(metavar="COLUMN", help="Column of user ids.")
 _ITEM = typer.Option(metavar="COLUMN", help="Column of item ids.")
@@ -85,10 +90,28 @@ def evaluate(
     source: Annotated[str | None, _SOURCE] = None,
     target: Annotated[str | None, _TARGET] = None,
     side: Annotated[Side, _SIDE] = "users",
-    protocol: Annotated[Literal["cold"], typer.Option(help="What held-out people lose.")] = "cold",
+    protocol: Annotated[
+        Protocol,
+        typer.Option(
+            help="cold: people lose everything; mixed: new ones compete with known ones; launch: a "
+            "share of the target log is there; temporal: one cut through both logs; anchors: few "
+            "are in both; sampled: 1 positive against 999, biased, to set beside published tables."
+        ),
+    ] = "cold",
+    levels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X,X,...",
+            help="Shares for launch (0.05,0.1,0.3,1), or numbers of anchors (10,30,100, and all).",
+        ),
+    ] = None,
     shots: Annotated[
-        str, typer.Option(metavar="K,K,...", help="Interactions that held-out people get back.")
-    ] = "0,1,2,5",
+        str | None,
+        typer.Option(
+            metavar="K,K,...",
+            help="Interactions that held-out people get back: 0,1,2,5, and for launch 0.",
+        ),
+    ] = None,
     arms: Annotated[
         str | None,
         typer.Option(
@@ -107,8 +130,35 @@ def evaluate(
     ] = "auto",
     holdout: Annotated[float, _HOLDOUT] = 0.2,
     seed: Annotated[int, _SEED] = 0,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="How many seeds, from --seed on: a second level.")
+    ] = 1,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Settings that each arm may try, for each number of shots: 40, and for auto as "
+            "many as its budget allows.",
+        ),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="For the trials of each arm: no limit, 240 for auto."),
+    ] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="split.parquet of a run on these logs: test the same."),
+    ] = None,
+    titles: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Table with --item and title, for lists in the report."),
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder to write results.json in.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for report.html, results.json, people.parquet and split.parquet.",
+        ),
     ] = None,
     user: Annotated[str, _USER] = "user",
     item: Annotated[str, _ITEM] = "item",
@@ -124,38 +174,97 @@ def evaluate(
     says how well. Without --source and --target the catalogs are synthetic.
     """
     _check_pair(source, target)
-    returned = _integers(shots, "--shots")
+    returned = None if shots is None else _integers(shots, "--shots")
+    at = None if levels is None else _numbers(levels, "--levels")
     if out is not None:
         _check_folder(out)
 
     from coldstart.arms import make_arms
-    from coldstart.evaluation import DEFAULT_ARMS
+    from coldstart.evaluation import arms_for
     from coldstart.evaluation import evaluate as measure
     from coldstart.metrics import metric as metric_named
+    from coldstart.protocols import Drawn, series
 
     metric_named(metric)
-    named = DEFAULT_ARMS if arms is None else [name.strip() for name in arms.split(",")]
+    series(protocol, at)
+    named = arms_for(protocol) if arms is None else [name.strip() for name in arms.split(",")]
     chosen = make_arms(named)  # before anything is read
+    columns = _Columns(user, item, weight, timestamp, domain)
+    named_titles = {} if titles is None else columns.titles(titles)
+    logs = columns.read_or_draw(source, target, seed)
+    swapped = [log.T for log in logs] if side == "items" else logs
     results = measure(
-        *_Columns(user, item, weight, timestamp, domain).read_or_draw(source, target, seed),
+        *logs,
         side=side,
-        protocol=protocol,
+        protocol=protocol if split is None else Drawn.load(split, *swapped),
+        levels=at,
         shots=returned,
         arms=chosen,
         factors=factors,
         n=n,
         metric=metric,
         rng=seed,
+        seeds=seeds,
+        trials=trials,
+        budget=budget,
         test_share=holdout,
         order=order,
+        titles=named_titles,
+        names=_names(source, target),
         num_threads=threads,
         show_progress=sys.stderr.isatty(),
     )
     tables.show(results)
     if out is not None:
-        files = {"source": source, "target": target}
-        path = replace(results, config={**results.config, "files": files}).save(out)
-        _tell(f"wrote {path}")
+        from coldstart.report import write_report
+
+        more = {"files": {"source": source, "target": target}, "command": _command_line()}
+        results = replace(results, config={**results.config, **more})
+        _tell(f"wrote {results.save(out)}")
+        _tell(f"wrote {write_report(results, out)}")
+
+
+@app.command()
+def report(
+    results: Annotated[
+        Path, typer.Argument(metavar="RESULTS.JSON", help="As evaluate --out writes it.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder; that of the results by default.")
+    ] = None,
+    _debug: Annotated[bool, _DEBUG] = False,
+) -> None:
+    """Write report.html again, from the results of an evaluation."""
+    folder = results.parent if out is None else out
+    _check_folder(folder)
+
+    from coldstart.report import write_report
+    from coldstart.results import Results
+
+    _tell(f"wrote {write_report(Results.load(results), folder)}")
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A/RESULTS.JSON", help="One run.")],
+    second: Annotated[Path, typer.Argument(metavar="B/RESULTS.JSON", help="Another.")],
+    metric: Annotated[
+        str | None, typer.Option(help="What is compared; by default that of the first run.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    _debug: Annotated[bool, _DEBUG] = False,
+) -> None:
+    """Set two evaluations side by side, person by person.
+
+    Each needs the people.parquet that evaluate --out writes beside its results.
+    """
+    from coldstart.side_by_side import compare as set_beside
+
+    found = set_beside(first, second, metric=metric)
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), indent=1))
+    else:
+        tables.show_side_by_side(found)
 
 
 @app.command()
@@ -365,6 +474,30 @@ def _reason(error: Exception) -> str:
     return " ".join(message.split())
 
 
+def _command_line() -> str:
+    """What was typed."""
+    return shlex.join(["coldstart", *sys.argv[1:]])
+
+
+def _names(source: str | None, target: str | None) -> tuple[str, str]:
+    """What the catalogs are called: by their domains, else by their files."""
+
+    def name(path: str) -> str:
+        file, _, domain = path.rpartition("#")
+        return domain if file else Path(path).name.partition(".")[0]
+
+    if source is None or target is None:
+        return "the source", "the target"
+    return name(source), name(target)
+
+
+def _numbers(text: str, option: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{option}: expected numbers separated by commas, got {text!r}") from None
+
+
 def _integers(text: str, option: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
@@ -416,6 +549,14 @@ class _Columns:
         if source is None or target is None:
             return _synthetic(seed)
         return self.read_both(source, target)
+
+    def titles(self, path: str) -> dict[str, str]:
+        """Titles of items by their ids as text."""
+        from coldstart.datasets import read_titles
+
+        found = read_titles(path, item=self.item, domain=self.domain)
+        _tell(f"titles: {len(found)}")
+        return found
 
     def _read(self, path: str, role: str) -> Interactions:
         from coldstart.datasets import read_interactions

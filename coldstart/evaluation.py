@@ -23,14 +23,15 @@ from coldstart.heldout import Order
 from coldstart.interactions import Interactions
 from coldstart.metrics import METRICS
 from coldstart.metrics import metric as metric_named
+from coldstart.mixed_lists import mixed_lists
 from coldstart.pool import Pool
-from coldstart.protocols import PROTOCOLS, Hiding, Split, series, task_of
+from coldstart.protocols import PROTOCOLS, Drawn, Hiding, Split, series, task_of
 from coldstart.results import Comparison, Results, Row
 from coldstart.sitting import LEFT, available, sit
 from coldstart.statistics import holm
 from coldstart.twins import twin_columns
 
-__all__ = ["DEFAULT_ARMS", "evaluate"]
+__all__ = ["DEFAULT_ARMS", "arms_for", "evaluate"]
 
 DEFAULT_ARMS = (
     "popularity",
@@ -44,15 +45,26 @@ DEFAULT_ARMS = (
 )
 
 
+SHOTS = {"cold": (0, 1, 2, 5), "launch": (0,)}
+LAUNCHED = ("launch", "temporal")  # protocols whose people may be in the training catalog
+
+
+def arms_for(protocol: str) -> tuple[str, ...]:
+    """The arms that are compared by default: without "init" where those who are tested are trained
+    on, for it would have them twice.
+    """
+    return tuple(arm for arm in DEFAULT_ARMS if protocol not in LAUNCHED or arm != "init")
+
+
 def evaluate(
     source: Interactions,
     target: Interactions,
     *,
     side: str = "users",
-    protocol: str | Hiding | Sequence[Hiding] = "cold",
+    protocol: str | Hiding | Sequence[Hiding] | Drawn = "cold",
     levels: Sequence[float] | None = None,
-    shots: Sequence[int] = (0, 1, 2, 5),
-    arms: Sequence[str | Arm] = DEFAULT_ARMS,
+    shots: Sequence[int] | None = None,
+    arms: Sequence[str | Arm] | None = None,
     factors: int = 64,
     n: int = 10,
     metric: str = "ndcg",
@@ -86,13 +98,15 @@ def evaluate(
     protocol : {"cold", "mixed", "launch", "temporal", "anchors", "sampled"}, or protocols
         What held-out people lose, and what they are to find: a name, or values such as
         ``Launch(0.3)`` of `coldstart.protocols`. "sampled" ranks one positive against 999
-        negatives; its figures are biased, and only to be set beside published ones.
+        negatives; its figures are biased, and only to be set beside published ones. Splits that
+        were drawn before (`Drawn.load`) are taken as they are.
     levels : sequence of numbers, optional
         Shares of the log for "launch", by default 5, 10, 30 and 100%, and numbers of anchors for
         "anchors", by default 10, 30, 100 and all.
-    shots : sequence of int
-        How many interactions come back.
-    arms : sequence of names, or of objects that follow `coldstart.arms.Arm`
+    shots : sequence of int, optional
+        How many interactions come back: 0, 1, 2 and 5 by default, and none for "launch".
+    arms : sequence of names, or of objects that follow `coldstart.arms.Arm`, optional
+        By default `arms_for` the protocol.
     factors : int
         Width of factor models.
     n : int
@@ -139,11 +153,17 @@ def evaluate(
     _check_whole(1, factors=factors, n=n, seeds=seeds)
     _check_whole(0, rng=rng, num_threads=num_threads)
     _check_limits(trials, budget)
-    shots, chosen = _ascending(shots), make_arms(arms)
+    name = protocol if isinstance(protocol, str) else ""
+    shots = _ascending(SHOTS.get(name, SHOTS["cold"]) if shots is None else shots)
+    chosen = make_arms(arms_for(name) if arms is None else arms)
     source, target = _swapped_for(side, source, target)
     settings = {"order": order, "test_share": test_share, "validation_share": validation_share}
-    protocols = _protocols(protocol, levels, settings)
-    splits = _all_splits(protocols, source, target, side, [rng + seed for seed in range(seeds)])
+    numbers = [rng + seed for seed in range(seeds)]
+    if isinstance(protocol, Drawn):
+        drawn = protocol
+    else:
+        protocols = _protocols(protocol, levels, settings)
+        drawn = Drawn.of(protocols, source, target, side=side, seeds=numbers)
     make_task = partial(
         task_of,
         shots=shots,
@@ -155,14 +175,15 @@ def evaluate(
         trials=trials,
         budget=budget,
     )
-    pools = _pools(splits, target, chosen, make_task, _twins(source, target), show_progress)
+    pools = _pools(drawn.splits, target, chosen, make_task, _twins(source, target), show_progress)
     pools = [replace(pool, same_people=same_people) for pool in pools]
     missing = {name: why for pool in pools for name, why in available(pool.sittings)[1].items()}
-    found = investigate(pools, names, side)
+    found = investigate(pools, drawn.protocols[0].name, names, side)
     told = None if found is None else found.to_json()
     return Results(
         config={
-            **_config(protocols[-1], pools, source, target),
+            **_config(drawn.protocols[-1], pools, source, target),
+            "split": {"sha256": drawn.sha256},
             "levels": [pool.level for pool in pools if pool.level is not None],
             "same_people": same_people,
             "unavailable": missing,
@@ -173,10 +194,14 @@ def evaluate(
         timings=_timings(pools),
         findings=told,
         gate=_gate(pools[0]),
-        hygiene=[check.to_json() for check in all_checks(pools, protocols, source, target, found)],
+        hygiene=[
+            check.to_json() for check in all_checks(pools, drawn.protocols, source, target, found)
+        ],
         examples=[] if found is None else examples(pools[0], found.shown, side, titles or {}),
+        mixed=mixed_lists(pools[0]),
         trials=_trials(pools[0]),
         people=_joined([pool.table() for pool in pools]),
+        drawn=drawn,
     )
 
 
@@ -195,20 +220,6 @@ def _protocols(
             f"protocols such as Cold() without levels, got {protocol!r}"
         )
     return given
-
-
-def _all_splits(
-    protocols: Sequence[Hiding],
-    source: Interactions,
-    target: Interactions,
-    side: str,
-    seeds: Sequence[int],
-) -> list[list[Split]]:
-    """The splits of every protocol, with all seeds."""
-    return [
-        [split for seed in seeds for split in one.splits(source, target, side=side, seed=seed)]
-        for one in protocols
-    ]
 
 
 def _pools(

@@ -93,6 +93,7 @@ class Findings:
 
     sentence: str
     answer: str
+    protocol: str
     arm: str
     metric: str
     n: int
@@ -132,7 +133,9 @@ def headline_arm(pool: Pool) -> str | None:
     return max(warm or using, key=lambda arm: pool.validation(arm, first), default=None)
 
 
-def investigate(pools: Sequence[Pool], names: tuple[str, str], side: str) -> Findings | None:
+def investigate(
+    pools: Sequence[Pool], protocol: str, names: tuple[str, str], side: str
+) -> Findings | None:
     """What the people of the first pool say of the headline arm, and what the others add; None
     where there is nothing to compare, or nobody with anything to find.
 
@@ -149,6 +152,7 @@ def investigate(pools: Sequence[Pool], names: tuple[str, str], side: str) -> Fin
     found = Findings(
         sentence="",
         answer=_answer(gains),
+        protocol=protocol,
         arm=arm,
         metric=task.metric,
         n=task.n,

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from coldstart.errors import ArtefactError
+from coldstart.protocols import Drawn
 
-__all__ = ["PEOPLE", "Comparison", "Results", "Row", "replaced", "write_json"]
+__all__ = ["PEOPLE", "SPLIT", "Comparison", "Results", "Row", "replaced", "write_json"]
 
 SCHEMA = 1
 PEOPLE = "people.parquet"
+SPLIT = "split.parquet"
+SAMPLED = "biased: sampled negatives, only to set a number beside published tables"
 PARTS = ("findings", "gate", "hygiene", "examples", "mixed", "trials")
 
 
@@ -92,6 +95,8 @@ class Results:
     people : dict of str to array, or None
         Every metric of every person, a line for each arm, number of shots and truth; not read back
         by `load`.
+    drawn : Drawn or None
+        The splits; not read back by `load` either.
     """
 
     config: Mapping[str, Any]
@@ -105,6 +110,7 @@ class Results:
     mixed: Mapping[str, Any] | None = None
     trials: Mapping[str, Any] = field(default_factory=dict)
     people: Mapping[str, Any] | None = field(default=None, repr=False)
+    drawn: Drawn | None = field(default=None, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``results.json``; NaN is None."""
@@ -118,12 +124,16 @@ class Results:
         }
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``results.json`` into `folder`, which is made, and ``people.parquet`` where there
-        are people; an older file is replaced at once, or not at all.
+        """Write ``results.json`` into `folder`, which is made, and what was just measured beside
+        it: ``people.parquet`` and ``split.parquet``. An older file is replaced at once, or not at
+        all.
         """
         path = write_json(self.to_json(), folder, "results.json")
         if self.people is not None:
             write_people(self.people, path.with_name(PEOPLE))
+        if self.drawn is not None:
+            with replaced(path.with_name(SPLIT)) as unfinished:
+                self.drawn.save(unfinished)
         return path
 
     @classmethod
@@ -186,13 +196,23 @@ class Results:
             for line in cells
         )
 
+    def warnings(self) -> list[str]:
+        """What has to be said beside every figure: that sampled ones are biased, and what looks
+        wrong with the data.
+        """
+        marks = [SAMPLED] if self.config.get("protocol") == "sampled" else []
+        return marks + [
+            f"warning: {check['text']}" for check in self.hygiene if check["level"] == "warning"
+        ]
+
     def unavailable(self) -> list[str]:
         """A sentence for every arm that these catalogs leave without an answer."""
         missing = self.config.get("unavailable", {})
         return [f"{arm} is not available: {why}" for arm, why in missing.items()]
 
     def __str__(self) -> str:
-        return "\n".join([self.table(), *self.unavailable()])
+        marks = [SAMPLED] if self.config.get("protocol") == "sampled" else []
+        return "\n".join([*marks, self.table(), *self.unavailable()])
 
 
 def _told(row: Row | Comparison) -> dict[str, Any]:

@@ -20,8 +20,12 @@ _ONE = {"users": "Someone", "items": "An item"}
 
 def sentence(found: Findings, target: str, side: str) -> str:
     """What somebody who did not run the evaluation should know first."""
+    if found.protocol == "launch":
+        return _launched(found, target)
     first = found.gains[0]
     who = f"{_ONE[side]} with {_history(first.shots)} in {target}"
+    if found.protocol == "temporal":
+        who = f"{_ONE[side]} served from one moment on in {target}"
     if found.answer == "gain":
         parts = [f"{who} gets {_better(first)} recommendations", _equals(found), _until(found)]
         return "; ".join([*parts, _groups(found)]) + "."
@@ -36,6 +40,22 @@ def sentence(found: Findings, target: str, side: str) -> str:
     smallest = found.smallest_detectable["ratio"]
     told = f"; a gain below {smallest - 1:.0%} could not be seen" if math.isfinite(smallest) else ""
     return f"Whether {who.lower()} gains is not decided by {found.users} people: {measured}{told}."
+
+
+def _launched(found: Findings, target: str) -> str:
+    """The gain at each share of the log, by p values corrected over the shares."""
+    corrected = holm([level["p"] for level in found.levels])
+    parts = []
+    for level, p in zip(found.levels, corrected, strict=True):
+        ratio, certain = level["ratio"], p <= LEVEL
+        told = f"{ratio:.2f}x as good" if math.isfinite(ratio) else "not to be told"
+        parts.append(
+            f"{level['level']:.0%}: {told if certain else f'{told}, which is not certain'}"
+        )
+    return (
+        f"Recommendations in {target} with the source, compared with the best without it, by the "
+        f"share of the log that is there: {'; '.join(parts)}."
+    )
 
 
 def _history(shots: int) -> str:

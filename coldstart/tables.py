@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
     from coldstart.catchup import CatchUp, Duel, Point
     from coldstart.results import Comparison, Results, Row
+    from coldstart.side_by_side import Pair, SideBySide
 
-__all__ = ["show", "show_catch_up"]
+__all__ = ["show", "show_catch_up", "show_side_by_side"]
 
 _LEVELS = " .:-=+*#"  # of a curve, from nothing to the best of both sides
 _WIDTH = 60
+_LEVEL = {"launch": "share of the target log:", "anchors": "people in both catalogs:"}
 _INSTANT = 0.001  # seconds; a curve does not begin before
 
 
@@ -25,19 +27,51 @@ def show(results: Results) -> None:
     """Print the tables; where no terminal limits it, a line is as long as it must be."""
     config = results.config
     console = _console()
+    if results.findings is not None:
+        console.print(results.findings["sentence"], soft_wrap=True)
+    for line in results.warnings():
+        console.print(line, soft_wrap=True)
     console.print(
         f"{config['metric']}@{config['n']} in percent with 95% intervals, "
         f"{config['test']} held-out {config['side']}; * learns from the source"
     )
-    console.print(_means(results))
+    for level in results.levels() or [None]:
+        if level is not None:
+            console.print(f"{_LEVEL[config['protocol']]} {level:g}")
+        console.print(_means(results, level))
     for sentence in results.unavailable():
         console.print(sentence, soft_wrap=True)
     if results.comparisons:
         console.print(
-            "difference to the best arm without a source, in points; "
-            "p of sign flips, corrected over arms (Holm)"
+            "difference to the best arm without a source, in points, and ratio of means; effect in "
+            "standard deviations; p of sign flips, corrected over arms (Holm)"
         )
-        console.print(_differences(results))
+        for level in results.levels() or [None]:
+            if level is not None:
+                console.print(f"{_LEVEL[config['protocol']]} {level:g}")
+            console.print(_differences(results, level))
+    if results.mixed is not None:
+        console.print(_mixed(results.mixed))
+
+
+def show_side_by_side(found: SideBySide) -> None:
+    """Print two evaluations, arm by arm."""
+    console = _console()
+    one, other, both = found.people
+    console.print(
+        f"{found.metric} in percent of {both} people in both runs (of {one} and {other}), the "
+        "second less the first with 95% intervals; p of sign flips, corrected (Holm)"
+    )
+    table = _empty_table(["arm", "level", "shots"], ["first", "second", "difference", "p"])
+    for pair in found.pairs:
+        level = "" if pair.level is None else f"{pair.level:g}"
+        means = (f"{100 * mean:.2f}" for mean in (pair.first, pair.second))
+        difference = _cell(pair.difference, pair, sign="+")
+        p = "-" if math.isnan(pair.p_holm) else f"{pair.p_holm:.2g}"
+        table.add_row(pair.arm, level, str(pair.shots), *means, difference, p)
+    console.print(table)
+    for note in found.notes:
+        console.print(f"note: {note}", soft_wrap=True)
 
 
 def show_catch_up(results: CatchUp) -> None:
@@ -75,12 +109,16 @@ def _empty_table(left: Sequence[str], right: Sequence[str]) -> Table:
     return table
 
 
-def _means(results: Results) -> Table:
+def _means(results: Results, level: float | None) -> Table:
     """Arms as rows, shots as columns, the best of every column in bold."""
     from rich.text import Text
 
     config = results.config
-    rows = {(row.arm, row.shots): row for row in results.rows if row.metric == config["metric"]}
+    rows = {
+        (row.arm, row.shots): row
+        for row in results.rows
+        if (row.metric, row.level) == (config["metric"], level)
+    }
     best = {
         k: max((rows[arm, k].mean for arm in config["arms"]), default=0.0) for k in config["shots"]
     }
@@ -98,21 +136,37 @@ def _means(results: Results) -> Table:
     return table
 
 
-def _differences(results: Results) -> Table:
+def _differences(results: Results, level: float | None) -> Table:
     """Every arm against the best one without a source, one section for each number of shots."""
     from rich.text import Text
 
     config = results.config
-    table = _empty_table(["shots", "arm", "against"], ["difference", "p"])
+    table = _empty_table(["shots", "arm", "against"], ["difference", "ratio", "effect", "p"])
     for k in config["shots"]:
         for row in results.comparisons:
-            if (row.shots, row.metric) == (k, config["metric"]):
+            if (row.shots, row.metric, row.level) == (k, config["metric"], level):
                 difference = _cell(row.difference, row, sign="+")
-                p = "-" if math.isnan(row.p_holm) else f"{row.p_holm:.2g}"
-                cells = str(k), row.arm, row.baseline, difference, p
+                ratio, effect = _plain(row.ratio, ".2f"), _plain(row.effect, "+.2f")
+                p = _plain(row.p_holm, ".2g")
+                cells = str(k), row.arm, row.baseline, difference, ratio, effect, p
                 table.add_row(*map(Text, cells))
         table.add_section()
     return table
+
+
+def _mixed(found: Mapping[str, Any]) -> Table:
+    """New rows beside known ones."""
+    names = ("recall_new", "recall_known", "loss_known", "new_share", "truth_share")
+    titles = ["recall of new", "recall of known", "loss of known", "share of places", "of truth"]
+    table = _empty_table(["arm", "shots"], [*titles, "calibration"])
+    for row in found["rows"]:
+        cells = (f"{100 * row[name]:.1f}" for name in names)
+        table.add_row(row["arm"], str(row["shots"]), *cells, f"{row['calibration']:.2f}")
+    return table
+
+
+def _plain(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else f"{value:{form}}"
 
 
 def _duels(results: CatchUp) -> Table:
@@ -183,7 +237,7 @@ def _curve(points: Sequence[Point], ends: Sequence[float], top: float) -> str:
     return "".join(_LEVELS[round((len(_LEVELS) - 1) * quality / top)] for quality in best)
 
 
-def _cell(value: float, row: Row | Comparison | Point | Duel, *, sign: str = "") -> str:
+def _cell(value: float, row: Row | Comparison | Point | Duel | Pair, *, sign: str = "") -> str:
     """A share in percent and its interval; a dash where nobody had anything left to find."""
     if math.isnan(value):
         return "-"

@@ -82,8 +82,6 @@ class Task:
         "auto" makes by itself.
     budget : float or None
         Seconds that an arm may take for its trials.
-    across : bool
-        Whether scores of different rows compete in one list, as new and known items do.
     """
 
     source: Interactions
@@ -99,7 +97,6 @@ class Task:
     side: str = "users"
     trials: int | None = None
     budget: float | None = None
-    across: bool = False
     _models: dict[str, PriorALS] = field(default_factory=dict, init=False)
     _rows: dict[str, NDArray[np.float32]] = field(default_factory=dict, init=False)
 
@@ -114,6 +111,11 @@ class Task:
     def most(self) -> int:
         """Most settings that an arm may try, for each number of shots."""
         return TRIALS if self.trials is None else self.trials
+
+    @property
+    def known(self) -> bool:
+        """Whether people have interactions in the training catalog, besides their shots."""
+        return self.validation is not None and self.validation.held.known is not None
 
     def new_model(self, **settings: Any) -> PriorALS:
         """An unfitted `PriorALS` of the task's width and seed."""
@@ -194,7 +196,9 @@ def rows_of(matrix: sp.csr_matrix, rows: NDArray[np.int64]) -> sp.csr_matrix:
 class Arm(Protocol):
     """One way to serve people without target rows.
 
-    An arm that makes choices keeps what it tried as its attribute `tuned`, a `Tuned`.
+    An arm that makes choices keeps what it tried as its attribute `tuned`, a `Tuned`. One whose
+    scores do not tell rows apart may have a method `across` like `scorer` for lists in which rows
+    compete, such as new items with known ones.
     """
 
     name: str

@@ -25,9 +25,6 @@ class PopularityArm:
     Validation chooses whether all training rows are counted or the anchors among them, and where
     there are timestamps whether what is recent counts more: an interaction counts half as much for
     each `half_life`, a share of the log, that came after it.
-
-    Where rows compete in one list, such as new items with known ones, a row is as popular as its
-    history is long.
     """
 
     name = "popularity"
@@ -35,7 +32,6 @@ class PopularityArm:
 
     def fit(self, task: Task) -> PopularityArm:
         """Count, and choose whom and what to count."""
-        self._across = task.across
         rows, who = task.train.user_items, {"all": slice(None), "anchors": task.anchors.target}
         recent = (None,) if task.train.timestamps is None else HALF_LIVES
         self._counts = {
@@ -51,6 +47,11 @@ class PopularityArm:
         """The counts, for every row."""
         return self._of(self.tuned[shots], history)
 
+    def across(self, source: NDArray[np.int64], history: sp.csr_matrix, shots: int) -> Scorer:
+        """How popular rows are, for lists in which rows compete: as long as their histories."""
+        sizes, width = np.diff(history.indptr).astype(np.float32), history.shape[1]
+        return lambda block: np.repeat(sizes[block, None], width, axis=1)
+
     def settings(self) -> dict[str, Any]:
         """Whom it counts, for each number of shots."""
         return {
@@ -60,9 +61,6 @@ class PopularityArm:
 
     def _of(self, setting: Mapping[str, Any], history: sp.csr_matrix) -> Scorer:
         row = self._counts[setting["counted"], setting["half_life"]]
-        if self._across:
-            sizes = np.diff(history.indptr).astype(np.float32)
-            return lambda block: np.repeat(sizes[block, None], len(row), axis=1)
         return lambda block: np.tile(row, (block.stop - block.start, 1))
 
 

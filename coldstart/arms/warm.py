@@ -49,7 +49,7 @@ class WarmArm:
                 budget=self._budget if task.budget is None else task.budget,
                 metric=task.metric,
                 n=task.n,
-                shots=task.shots,
+                **({} if task.known else {"shots": task.shots}),
             )
         self._warm = WarmStart(
             task.new_model(),

@@ -7,6 +7,7 @@ from typing import Any
 
 from .anchors import FewAnchors
 from .cold import Cold
+from .drawn import Drawn
 from .launch import Launch
 from .mixed import Mixed
 from .sampled import Sampled
@@ -16,6 +17,7 @@ from .temporal import Temporal
 __all__ = [
     "PROTOCOLS",
     "Cold",
+    "Drawn",
     "FewAnchors",
     "Hiding",
     "Known",

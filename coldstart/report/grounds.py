@@ -99,7 +99,7 @@ def settings(run: Run) -> dict[str, Any]:
     told = [
         Line(title, [plain(_plain(config[key]), word=True)])
         for key, title in _TOLD.items()
-        if config.get(key) is not None and not (key == "seed" and config.get("seeds"))
+        if config.get(key) not in (None, []) and not (key == "seed" and config.get("seeds"))
     ]
     versions = [
         Line(name, [plain(version, word=True)])

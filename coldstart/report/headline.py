@@ -120,7 +120,7 @@ def _saved(run: Run) -> Figure:
     label = "interactions saved"
     if saved.get("more_than") is not None:
         most = count(saved["more_than"])
-        return Figure(label, f"> {most}", f"with {most}, {by} is not yet as good as without")
+        return Figure(label, f"> {most}", f"with {most}, {by} is still below {run.arm} without any")
     if saved.get("interactions") is None:
         return Figure(label, NOTHING, f"what {by} needs to be as good could not be told")
     low, high = (count(saved.get(key)) for key in ("low", "high"))
