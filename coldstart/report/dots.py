@@ -151,7 +151,7 @@ def _draw_bar(axes: Axes, row: Bar, at: float, wide: bool) -> None:
             continue
         height = 0.66 if wide else 0.46
         axes.barh(at, share, height, start, color=COLOURS[colour], linewidth=0)
-        if share > (0.05 if wide else 0.11):
+        if share > (0.04 if wide else 0.09):
             axes.text(
                 start + share / 2,
                 at,

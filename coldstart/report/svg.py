@@ -54,7 +54,6 @@ _STYLE: Any = {  # of matplotlib, whose stubs know no other mapping than its own
     "xtick.minor.size": 0,
     "lines.linewidth": 1.25,
     "lines.markersize": 5,
-    "hatch.linewidth": 1,
 }
 _SVG = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"

@@ -17,7 +17,7 @@ PAPER = {"light": (255, 255, 255), "dark": (20, 23, 27)}
 # What scrolls on its own may be wider, and what is folded away is not there.
 FAULTS = """() => {
   const faults = [], width = document.documentElement.clientWidth;
-  const scrolls = (element) => element.closest(".scroll, pre");
+  const scrolls = (element) => element.closest(".scroll");
   const shown = (element) => element.checkVisibility({contentVisibilityAuto: true});
   for (const element of document.body.querySelectorAll(":not(svg *), text")) {
     if (!shown(element) || scrolls(element)) continue;

@@ -209,6 +209,7 @@ def test_a_launch_has_curves_and_tables_over_shares_of_the_log(launch_page, pars
     assert "shareofthelogagainstdifferenceinpointsratioeffectsizep" in rows
     titles = [text for _, a, text in found.all("p") if a.get("class") == "title"]
     assert titles[0] == "NDCG@10, with 5% of the target log, percent"
+    assert "Everyone is measured on all that is held out of them." in found.texts("p")
 
 
 @pytest.mark.usefixtures("undrawn")
