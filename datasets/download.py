@@ -143,7 +143,7 @@ def _receive(url: str, part: _Part, *, trusted: bool, show_progress: bool) -> No
                 part.begin(_version_of(response))
             _write(response, part, start, show_progress)
     except requests.exceptions.ReadTimeout:
-        raise _CutError(f"nothing came for {_TIMEOUT:.0f} seconds") from None
+        raise _CutError(f"nothing came for {_TIMEOUT:g} seconds") from None
 
 
 def _continues(response: requests.Response, start: int) -> bool:

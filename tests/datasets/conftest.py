@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -178,6 +179,10 @@ class Server(ThreadingHTTPServer):
         self.ranges = True  # whether it can go on in the middle
         self.versions = True  # whether it tells versions of a file apart
         self.status = 200
+        self.delay = 0.0  # seconds before an answer
+
+    def handle_error(self, *_: object) -> None:
+        pass  # whoever asked went away
 
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.server_port}/{name}"
@@ -194,6 +199,7 @@ class _Handler(BaseHTTPRequestHandler):
         server, name = self.server, self.path.rpartition("/")[2]
         wanted = self.headers.get("Range")
         server.asked.append((name, wanted))
+        time.sleep(server.delay)
         content = server.files.get(name)
         if content is None or server.status != 200:
             self.send_error(404 if content is None else server.status)

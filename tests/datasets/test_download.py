@@ -153,6 +153,14 @@ def test_a_server_in_trouble_does_not_cost_what_has_come(server, path: Path) -> 
     assert path.with_name("data.zip.part").stat().st_size == 1003
 
 
+def test_a_server_that_sends_nothing_is_not_waited_for_without_end(
+    server, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_TIMEOUT", 0.02)
+    server.delay = 0.2
+    assert "cut 4 times, now after 0 bytes (nothing came for 0.02 seconds)" in fail(server, path)
+
+
 def test_being_offline_is_said(path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

@@ -1,5 +1,6 @@
 """Data sets are fetched once, checked, and then read by name without a network."""
 
+import gzip
 import hashlib
 import json
 import socket
@@ -205,6 +206,10 @@ class TestTheCache:
             fetch("douban")
 
     def test_a_domain_without_interactions_is_said(self, remote) -> None:
+        header = b"user_id,parent_asin,rating,timestamp\n"
+        remote.files["Toys_and_Games.csv.gz"] = gzip.compress(header)
+        with pytest.raises(DataError, match="no interactions in the domain 'Toys_and_Games'"):
+            fetch("amazon-2023", ["Toys_and_Games"])
         remote.files["douban_book.dat"] = b"\n"
         with pytest.raises(DataError, match=r"douban_book\.dat: the file is empty"):
             fetch("douban", ["book"])
