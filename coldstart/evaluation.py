@@ -265,8 +265,18 @@ def _rows(pool: Pool) -> list[Row]:
         found = (part.reshape(len(pool.arms), -1) for part in pool.summary(values, counted))
         for arm, *parts in zip(pool.arms, *found, strict=True):
             rows[arm, k] = [
-                Row(arm, k, name, task.n, *map(float, numbers), int(counted.sum()), pool.level)
-                for name, *numbers in zip(METRICS, *parts, strict=True)
+                Row(
+                    arm,
+                    k,
+                    name,
+                    task.n,
+                    float(mean),
+                    float(low),
+                    float(high),
+                    int(counted.sum()),
+                    pool.level,
+                )
+                for name, mean, low, high in zip(METRICS, *parts, strict=True)
             ]
             share, nan = pool.coverage(arm, k), float("nan")
             rows[arm, k].append(

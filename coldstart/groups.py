@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldstart.heldout import Ranked
-from coldstart.metrics import hits, metric
+from coldstart.metrics import METRICS, hits, metric
 from coldstart.pool import Pool
 from coldstart.popularity import counts
 from coldstart.sitting import FIXED, Sitting
@@ -47,8 +47,6 @@ def groups_of(pool: Pool, arm: str, shots: int, baseline: str) -> list[dict[str,
 
 
 def _place(pool: Pool) -> int:
-    from coldstart.metrics import METRICS
-
     return list(METRICS).index(pool.sittings[0].task.metric)
 
 
@@ -86,7 +84,8 @@ def _popularity_group(sitting: Sitting) -> NDArray[np.int64]:
     order = np.argsort(popular, kind="stable")
     before = np.empty(len(popular))
     before[order] = np.cumsum(popular[order]) - popular[order]
-    return np.minimum((3 * before / max(1.0, popular.sum())).astype(np.int64), 2)
+    third: NDArray[np.int64] = (3 * before / max(1.0, popular.sum())).astype(np.int64)
+    return np.minimum(third, 2)
 
 
 def _row(

@@ -128,17 +128,20 @@ def _turned(known: sp.csr_matrix, new: sp.csr_matrix) -> sp.csr_matrix:
 
 def _summed_up(lists: _Mixed, seed: int) -> dict[str, float]:
     """Means and limits of all that is told."""
-    told = dict(_numbers(lists))
     found: dict[str, float] = {"users": len(lists.new_share)}
-    for name, values in told.items():
-        values = values[~np.isnan(values)]
-        low, high = interval(values[:, None], rng=seed)
-        mean = float(values.mean()) if len(values) else float("nan")
-        found |= {name: mean, f"{name}_low": float(low[0]), f"{name}_high": float(high[0])}
+
+    def tell(name: str, mean: float, low: Floats, high: Floats) -> None:
+        found.update({name: mean, f"{name}_low": float(low[0]), f"{name}_high": float(high[0])})
+
+    for name, values in _numbers(lists):
+        known = values[~np.isnan(values)]
+        mean = float(known.mean()) if len(known) else float("nan")
+        tell(name, mean, *interval(known[:, None], rng=seed))
     wanted = ~np.isnan(lists.truth_share)
     shares = lists.new_share[wanted][:, None], lists.truth_share[wanted][:, None]
-    ratio, low, high = (float(part[0]) for part in ratio_of_means(*shares, rng=seed))
-    return found | {"calibration": ratio, "calibration_low": low, "calibration_high": high}
+    ratio, low, high = ratio_of_means(*shares, rng=seed)
+    tell("calibration", float(ratio[0]), low, high)
+    return found
 
 
 def _numbers(lists: _Mixed) -> Iterator[tuple[str, Floats]]:

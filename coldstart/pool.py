@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from coldstart.heldout import Ranked
 from coldstart.intervals import interval, ratio_of_means
-from coldstart.metrics import METRICS, coverage, percentiles, popularity_bias
-from coldstart.popularity import counts
+from coldstart.metrics import METRICS, coverage, popularity_bias
+from coldstart.popularity import counts, percentiles
 from coldstart.seeds import two_level
 from coldstart.sitting import FIXED, LEFT, Served, Sitting, available
 from coldstart.statistics import sign_flip_p

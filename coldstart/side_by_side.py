@@ -104,9 +104,9 @@ def compare(
             "compare runs on the same catalogs with the same seed"
         )
     pairs = _corrected(list(_pairs(both, name, int(runs[0].config["seed"]))))
-    counts = (*(table["person"].n_unique() for table in tables), both["person"].n_unique())
+    one, other, common = (table["person"].n_unique() for table in (*tables, both))
     n = runs[0].config["n"]
-    return SideBySide(f"{name}@{n}", tuple(pairs), counts, tuple(_notes(*runs)))
+    return SideBySide(f"{name}@{n}", tuple(pairs), (one, other, common), tuple(_notes(*runs)))
 
 
 def _people(path: str | os.PathLike[str], metric: str) -> pl.DataFrame:
@@ -131,8 +131,17 @@ def _pairs(both: pl.DataFrame, metric: str, seed: int) -> Iterator[Pair]:
         values = known.select(metric, f"{metric}_2").to_numpy()
         difference = values[:, 1:] - values[:, :1]
         found = _measured(difference, known["person"], known["seed"], seed)
-        means = values.mean(axis=0) if len(values) else np.full(2, math.nan)
-        yield Pair(arm, shots, *map(float, means), *found, math.nan, len(values), level)
+        means = values.mean(axis=0).tolist() if len(values) else [math.nan, math.nan]
+        yield Pair(
+            arm=str(arm),
+            shots=int(shots),
+            first=means[0],
+            second=means[1],
+            **dict(zip(("difference", "ci_low", "ci_high", "p"), found, strict=True)),
+            p_holm=math.nan,
+            users=len(values),
+            level=None if level is None else float(level),
+        )
 
 
 def _measured(

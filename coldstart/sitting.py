@@ -124,7 +124,7 @@ def _serve(arm: Arm, task: Task, test: People, quests: dict[int, dict[str, Any]]
     began = time.perf_counter()
     arm.fit(task)
     fitted = time.perf_counter()
-    lists = {}
+    lists: dict[tuple[int, str], Ranked] = {}
     for k, asked in quests.items():
         scores = arm.scorer(test.source, test.held.history(k), k)
         different = list({id(quest): quest for quest in asked.values()}.values())

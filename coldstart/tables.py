@@ -35,7 +35,8 @@ def show(results: Results) -> None:
         f"{config['metric']}@{config['n']} in percent with 95% intervals, "
         f"{config['test']} held-out {config['side']}; * learns from the source"
     )
-    for level in results.levels() or [None]:
+    levels: list[float | None] = [*results.levels()] or [None]
+    for level in levels:
         if level is not None:
             console.print(f"{_LEVEL[config['protocol']]} {level:g}")
         console.print(_means(results, level))
@@ -46,7 +47,7 @@ def show(results: Results) -> None:
             "difference to the best arm without a source, in points, and ratio of means; effect in "
             "standard deviations; p of sign flips, corrected over arms (Holm)"
         )
-        for level in results.levels() or [None]:
+        for level in levels:
             if level is not None:
                 console.print(f"{_LEVEL[config['protocol']]} {level:g}")
             console.print(_differences(results, level))

@@ -9,6 +9,7 @@ from coldstart.adapters import ADAPTERS
 
 from .base import Arm, People, Task
 from .factorization import ColdArm, MeanPriorArm
+from .function import FunctionArm, arm
 from .init import InitArm
 from .joint import JointArm
 from .linear_rows import LinearRowsArm
@@ -16,7 +17,7 @@ from .neighbours import NeighboursArm
 from .popularity import PopularityArm
 from .warm import WarmArm
 
-__all__ = ["ARMS", "Arm", "People", "Task", "make_arm", "make_arms"]
+__all__ = ["ARMS", "Arm", "FunctionArm", "People", "Task", "arm", "make_arm", "make_arms"]
 
 ARMS: dict[str, Callable[[], Arm]] = {
     "popularity": PopularityArm,
@@ -42,14 +43,14 @@ def make_arms(arms: Sequence[str | Arm]) -> list[Arm]:
     """New arms for names, and other arms as they are; results tell them apart by their names."""
     if isinstance(arms, str):
         raise TypeError(f"arms must be a sequence, got the string {arms!r}: pass [{arms!r}]")
-    made = [make_arm(arm) if isinstance(arm, str) else arm for arm in arms]
-    for arm in made:
-        if isinstance(arm, type) or not isinstance(arm, Arm):
+    made = [make_arm(one) if isinstance(one, str) else one for one in arms]
+    for one in made:
+        if isinstance(one, type) or not isinstance(one, Arm):
             raise TypeError(
                 "an arm is a name, or an object with name, uses_source, fit, scorer and settings, "
-                f"got {arm!r}"
+                f"got {one!r}: coldstart.arms.arm makes one of a function"
             )
-    names = [arm.name for arm in made]
+    names = [one.name for one in made]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"expected arms of different names, got {', '.join(names) or 'none'}")
     return made

@@ -69,7 +69,7 @@ class ColdArm(_FoldInArm):
 
     def settings(self) -> dict[str, Any]:
         """Ridge and model for each number of shots."""
-        return dict(self.tuned)
+        return self.tuned.settings()
 
     def _plain(self, setting: dict[str, Any], history: sp.csr_matrix) -> Scorer:
         return self._folded(history, setting["model"], setting["regularization"], None)
@@ -103,7 +103,7 @@ class MeanPriorArm(_FoldInArm):
 
     def settings(self) -> dict[str, Any]:
         """Whose mean, which temper, ridge and model, for each number of shots."""
-        return dict(self.tuned)
+        return self.tuned.settings()
 
     def _around(self, setting: dict[str, Any], history: sp.csr_matrix) -> Scorer:
         prior = self._prior(setting["model"], setting["mean"]).temper(setting["temper"])

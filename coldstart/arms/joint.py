@@ -50,7 +50,7 @@ class JointArm:
 
     def settings(self) -> dict[str, Any]:
         """Source weight and ridge for each number of shots."""
-        return dict(self.tuned)
+        return self.tuned.settings()
 
     def _folded(
         self, setting: dict[str, Any], source: NDArray[np.int64], history: sp.csr_matrix

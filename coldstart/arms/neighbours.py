@@ -55,7 +55,7 @@ class NeighboursArm:
 
     def settings(self) -> dict[str, Any]:
         """Column weighting, source weight and number of neighbours, for each number of shots."""
-        return {"neighbours": dict(self.tuned)}
+        return self.tuned.settings()
 
     def _near(
         self, setting: dict[str, Any], source: NDArray[np.int64], history: sp.csr_matrix

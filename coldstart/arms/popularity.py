@@ -13,6 +13,7 @@ from coldstart.heldout import Scorer
 from coldstart.interactions import Interactions
 
 from .base import Task
+from .tuned import Space
 
 __all__ = ["PopularityArm"]
 
@@ -39,7 +40,7 @@ class PopularityArm:
             for whose, which in who.items()
             for half_life in recent
         }
-        space = {"counted": list(who), "half_life": list(recent)}
+        space: Space = {"counted": list(who), "half_life": list(recent)}
         self.tuned = task.choose(space, lambda setting, _, history: self._of(setting, history))
         return self
 
@@ -54,10 +55,7 @@ class PopularityArm:
 
     def settings(self) -> dict[str, Any]:
         """Whom it counts, for each number of shots."""
-        return {
-            "counted": {shots: setting["counted"] for shots, setting in self.tuned.items()},
-            "half_life": {shots: setting["half_life"] for shots, setting in self.tuned.items()},
-        }
+        return self.tuned.settings()
 
     def _of(self, setting: Mapping[str, Any], history: sp.csr_matrix) -> Scorer:
         row = self._counts[setting["counted"], setting["half_life"]]

@@ -31,7 +31,7 @@ class Trial:
     chosen: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tuned(Mapping[int, Setting]):
     """The best setting for each number of shots, and all that were tried."""
 
@@ -58,6 +58,12 @@ class Tuned(Mapping[int, Setting]):
 
     def __len__(self) -> int:
         return len({trial.shots for trial in self.trials})
+
+    def settings(self) -> dict[str, Any]:
+        """For every knob its value at each number of shots."""
+        return {
+            knob: {shots: setting[knob] for shots, setting in self.items()} for knob in self.space
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: the space, and every trial with whether it was chosen."""

@@ -19,6 +19,8 @@ from .tuned import Tuned
 
 __all__ = ["WarmArm"]
 
+SHOTS = (0, 1, 2, 5)  # where people have histories of any length
+
 
 class WarmArm:
     """`WarmStart` with the adapter of that name; it never sees the task's validation people.
@@ -49,7 +51,7 @@ class WarmArm:
                 budget=self._budget if task.budget is None else task.budget,
                 metric=task.metric,
                 n=task.n,
-                **({} if task.known else {"shots": task.shots}),
+                shots=SHOTS if task.known else task.shots,
             )
         self._warm = WarmStart(
             task.new_model(),

@@ -126,7 +126,7 @@ class Drawn:
             {"protocol": -1, "split": -1, "part": list(told), "row": list(told.values())}
         )
         whole = pl.concat([head, self.table], how="diagonal_relaxed")
-        whole.write_parquet(path)
+        whole.write_parquet(Path(path))
         return Path(path)
 
     @classmethod
@@ -145,7 +145,7 @@ class Drawn:
         from . import PROTOCOLS
 
         try:
-            whole = pl.read_parquet(path)
+            whole = pl.read_parquet(Path(path))
             told = dict(whole.filter(pl.col("protocol") < 0).select("part", "row").iter_rows())
             header = json.loads(told["protocols"])
             table = whole.filter(pl.col("protocol") >= 0)
@@ -355,4 +355,6 @@ def _translated(ids: Vocabulary, others: Vocabulary) -> Cells:
 def _cells(log: Interactions, whole: Interactions) -> Cells:
     """Numbers (nnz,) of the cells of a log in the matrix of the whole one."""
     rows = np.repeat(_translated(log.users, whole.users), np.diff(log.user_items.indptr))
-    return rows * len(whole.items) + _translated(log.items, whole.items)[log.user_items.indices]
+    columns = _translated(log.items, whole.items)[log.user_items.indices]
+    cells: Cells = rows * len(whole.items) + columns
+    return cells
