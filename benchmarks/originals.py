@@ -108,10 +108,9 @@ def read_cdrib(root: Path, first: str, second: str) -> tuple[ColdPeople, ColdPeo
     held = [logs[name, part][:, 0] for name in (first, second) for part in ("valid", "test")]
     shared = 1 + max(int(users.max(initial=-1)) for users in held)
     trains = {name: _catalog(logs[name, "train"], shared, name) for name in (first, second)}
-    there, back = ((first, second), (second, first))
-    return tuple(  # type: ignore[return-value]
-        _direction(trains[a], trains[b], logs[b, "valid"], logs[b, "test"])
-        for a, b in (there, back)
+    return (
+        _direction(trains[first], trains[second], logs[second, "valid"], logs[second, "test"]),
+        _direction(trains[second], trains[first], logs[first, "valid"], logs[first, "test"]),
     )
 
 

@@ -148,7 +148,7 @@ def sampled_table(study: dict[str, Any]) -> str:
     """Our rows among 1,000 items, marked as biased, and among all."""
     shown = {"mrr": "MRR", "ndcg@10": "NDCG@10", "hr@10": "HR@10"}
     head = (
-        *("pair", "cold in", "people", "row"),
+        *("cold in", "people", "ranked, left out", "row"),
         *(f"{shown[m]}, 1 of 1,000 (biased)" for m in METRICS),
         *(f"{shown[m]}, all items" for m in METRICS),
     )
@@ -156,15 +156,18 @@ def sampled_table(study: dict[str, Any]) -> str:
     for pair, runs in _by_pair(study, "sampled").items():
         for run in runs:
             for name in RANKED:
-                first = name == RANKED[0]
                 cells = [
                     _interval(run["rows"][name][how][m])
                     for how in ("sampled", "full")
                     for m in METRICS
                 ]
-                named = (pair, run["cold in"], run["people"]) if first else ("", "", "")
-                rows.append((*named, name, *cells))
+                who = f"{pair}: {run['cold in']}", run["people"], _ranked(run)
+                rows.append((*(who if name == RANKED[0] else ("", "", "")), name, *cells))
     return _table(head, rows)
+
+
+def _ranked(run: dict[str, Any]) -> str:
+    return f"{run['interactions']}, {run['left out']}"
 
 
 def _by_pair(study: dict[str, Any], protocol: str) -> dict[str, list[dict[str, Any]]]:

@@ -186,7 +186,7 @@ def scorers(people: ColdPeople, *, factors: int, seed: int, num_threads: int) ->
     model = PriorALS(factors, rng=seed, num_threads=num_threads)
     warm = WarmStart(model, RidgeAdapter(), gate=False, rng=seed, num_threads=num_threads)
     warm.fit(people.source, people.train)
-    served, asked = warm.served_, warm.ids("users").rows(people.ids)
+    served, asked = warm.served_, warm.ids("users").rows(people.ids, missing="mask")
     nothing = sp.csr_matrix((len(people.ids), len(people.train.items)), dtype=np.float32)
     queries = served.queries(served.mapped, asked, nothing, num_threads)
     columns = served.catalog(served.other)
