@@ -16,19 +16,18 @@ from tqdm.auto import tqdm
 from coldstart import machine
 from coldstart.anchors import find_anchors
 from coldstart.arms import Arm, Task, make_arms
-from coldstart.effects import effect_size
+from coldstart.conditions import conditions
 from coldstart.examples import examples
-from coldstart.findings import all_checks, investigate
 from coldstart.heldout import Order
 from coldstart.interactions import Interactions
-from coldstart.metrics import METRICS
+from coldstart.investigation import investigate
 from coldstart.metrics import metric as metric_named
 from coldstart.mixed_lists import mixed_lists
 from coldstart.pool import Pool
 from coldstart.protocols import PROTOCOLS, Drawn, Hiding, Split, series, task_of
-from coldstart.results import Comparison, Results, Row
-from coldstart.sitting import LEFT, available, sit
-from coldstart.statistics import holm
+from coldstart.results import Results
+from coldstart.sitting import available, sit
+from coldstart.standings import comparisons_of, rows_of
 from coldstart.twins import twin_columns
 
 __all__ = ["DEFAULT_ARMS", "arms_for", "evaluate"]
@@ -189,13 +188,13 @@ def evaluate(
             "unavailable": missing,
             "names": list(names),
         },
-        rows=tuple(row for pool in pools for row in _rows(pool)),
-        comparisons=tuple(row for pool in pools for row in _comparisons(pool)),
+        rows=tuple(row for pool in pools for row in rows_of(pool)),
+        comparisons=tuple(row for pool in pools for row in comparisons_of(pool)),
         timings=_timings(pools),
         findings=told,
         gate=_gate(pools[0]),
         hygiene=[
-            check.to_json() for check in all_checks(pools, drawn.protocols, source, target, found)
+            check.to_json() for check in conditions(pools, drawn.protocols, source, target, found)
         ],
         examples=[] if found is None else examples(pools[0], found.shown, side, titles or {}),
         mixed=mixed_lists(pools[0]),
@@ -253,88 +252,6 @@ def _ticked(arms: Sequence[Arm], bar: Any) -> Iterator[Arm]:
     for arm in arms:
         yield arm
         bar.update()
-
-
-def _rows(pool: Pool) -> list[Row]:
-    """Every arm, metric and number of shots, by what was left to find."""
-    rows = {}
-    task = pool.sittings[0].task
-    for k in pool.shots:
-        counted = pool.counted(k, LEFT)
-        values = np.hstack([pool.of_counted(arm, k, LEFT) for arm in pool.arms])
-        found = (part.reshape(len(pool.arms), -1) for part in pool.summary(values, counted))
-        for arm, *parts in zip(pool.arms, *found, strict=True):
-            rows[arm, k] = [
-                Row(
-                    arm,
-                    k,
-                    name,
-                    task.n,
-                    float(mean),
-                    float(low),
-                    float(high),
-                    int(counted.sum()),
-                    pool.level,
-                )
-                for name, mean, low, high in zip(METRICS, *parts, strict=True)
-            ]
-            share, nan = pool.coverage(arm, k), float("nan")
-            rows[arm, k].append(
-                Row(arm, k, "coverage", task.n, share, nan, nan, int(counted.sum()), pool.level)
-            )
-    return [row for arm in pool.arms for k in pool.shots for row in rows[arm, k]]
-
-
-def _comparisons(pool: Pool) -> list[Comparison]:
-    """Every arm against the arm without a source that was best on the validation people."""
-    return [row for k in pool.shots for row in _compared(pool, k)]
-
-
-def _compared(pool: Pool, shots: int) -> list[Comparison]:
-    baseline = pool.baseline(shots)
-    others = [arm for arm in pool.arms if arm != baseline]
-    if baseline is None or not others:
-        return []
-    counted, n_metrics = pool.counted(shots, LEFT), len(METRICS)
-    below = np.tile(pool.of_counted(baseline, shots, LEFT), len(others))
-    above = np.hstack([pool.of_counted(arm, shots, LEFT) for arm in others])
-    differences = above - below
-    numbers = np.stack(
-        [
-            *pool.summary(differences, counted),
-            pool.p_values(differences, counted),
-            *pool.ratio(above, below),
-            effect_size(differences),
-        ]
-    ).reshape(8, len(others), n_metrics)
-    rows = []
-    for place, name in enumerate(METRICS):
-        corrected = holm(numbers[3, :, place])
-        for arm, found, p_holm in zip(
-            others, numbers[:, :, place].T.tolist(), corrected, strict=True
-        ):
-            difference, low, high, p, ratio, ratio_low, ratio_high, effect = found
-            rows.append(
-                Comparison(
-                    arm=arm,
-                    baseline=baseline,
-                    shots=shots,
-                    metric=name,
-                    n=pool.sittings[0].task.n,
-                    difference=difference,
-                    ci_low=low,
-                    ci_high=high,
-                    p=p,
-                    p_holm=float(p_holm),
-                    users=int(counted.sum()),
-                    ratio=ratio,
-                    ratio_low=ratio_low,
-                    ratio_high=ratio_high,
-                    effect=effect,
-                    level=pool.level,
-                )
-            )
-    return rows
 
 
 def _timings(pools: Sequence[Pool]) -> dict[str, dict[str, float]]:

@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coldstart.findings import Saved
 from coldstart.metrics import METRICS
 from coldstart.pool import Pool
 from coldstart.sitting import FIXED
 from coldstart.statistics import resampled_means
 
-__all__ = ["Saved", "saved"]
+__all__ = ["saved"]
 
 RESAMPLES = 2000
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Saved:
-    """Target interactions that a person must have until the best arm without a source serves as
-    well as the arm with it serves without any.
-
-    Between tested numbers of shots the curve is taken to be straight. `low` and `high` are 95%
-    limits over people; None is more than the largest number tested, `more_than`.
-    """
-
-    interactions: float | None
-    low: float | None
-    high: float | None
-    more_than: int | None
-    by: str
 
 
 def saved(pool: Pool, arm: str, baselines: Mapping[int, str]) -> Saved:

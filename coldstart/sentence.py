@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from coldstart.findings import Findings, Gain
 from coldstart.statistics import holm
-
-if TYPE_CHECKING:
-    from coldstart.findings import Findings
 
 __all__ = ["sentence"]
 
@@ -64,8 +61,8 @@ def _history(shots: int) -> str:
     return f"{shots} interaction{'s' * (shots > 1)}"
 
 
-def _better(first: object) -> str:
-    ratio = first.ratio  # type: ignore[attr-defined]
+def _better(first: Gain) -> str:
+    ratio = first.ratio
     if not math.isfinite(ratio):
         return "better"
     return f"{ratio:.1f}x better" if ratio >= 1.1 else f"{ratio - 1:.0%} better"

@@ -32,8 +32,10 @@ LAYERS = {
     "transfer trials search tuning refine refine_trials refine_choice refine_serving",
     "front door": "provenance artefact serving answer export request plan fitted saved growth "
     "refit transfer_report warmstart",
-    "measuring": "machine protocols arms results evaluation race catchup agreement overlap "
-    "map_evidence shift similarity twins hygiene verdict diagnosis_report diagnosis",
+    "measuring": "machine protocols arms results sitting pool standings findings groups "
+    "saved_interactions sentence investigation conditions examples mixed_lists evaluation "
+    "side_by_side race catchup agreement overlap map_evidence shift similarity twins hygiene verdict "
+    "diagnosis_report diagnosis",
     "wiring": "asked tables report lists dataset_commands cli __main__ __init__",
 }
 # Factor models stand below the data and know nothing of how catalogs are read all the same.

@@ -1,0 +1,190 @@
+"""The investigation: what the people of an evaluation say of the arm that would be launched.
+
+All of it is computed on one fixed truth: what the largest number of shots would give back is
+reserved for everybody, so that numbers of shots differ by what is known, not by what there is to
+find.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldstart.effects import effect_size, shares, smallest_detectable
+from coldstart.findings import Findings, Gain, Graduation
+from coldstart.groups import groups_of
+from coldstart.metrics import METRICS
+from coldstart.pool import Pool
+from coldstart.saved_interactions import saved
+from coldstart.sentence import sentence
+from coldstart.sitting import FIXED, TWINLESS
+from coldstart.statistics import holm
+
+__all__ = ["gains_of", "headline_arm", "investigate"]
+
+LEVEL = 0.05
+WORTHWHILE = 0.05  # a gain that would be worth having, as a share of what there is without a source
+NORMAL = 1.959964  # standard errors from the mean to a limit of 95%
+
+
+def headline_arm(pool: Pool) -> str | None:
+    """The arm with a source that findings are about: "auto", else the warm one, else any, that was
+    best for the validation people at the fewest shots.
+    """
+    using = [arm for arm in pool.arms if pool.uses_source(arm)]
+    if "auto" in using:
+        return "auto"
+    warm = [arm for arm in using if arm.startswith("warm:")]
+    first = pool.shots[0]
+    return max(warm or using, key=lambda arm: pool.validation(arm, first), default=None)
+
+
+def investigate(
+    pools: Sequence[Pool], protocol: str, names: tuple[str, str], side: str
+) -> Findings | None:
+    """What the people of the first pool say of the headline arm, and what the others add; None
+    where there is nothing to compare, or nobody with anything to find.
+
+    `names` are those of source and target in words.
+    """
+    pool = pools[0]
+    arm = headline_arm(pool)
+    task = pool.sittings[0].task
+    if arm is None or pool.baseline(pool.shots[0]) is None:
+        return None
+    if pool.counted(pool.shots[-1], FIXED).sum() < 2:
+        return None
+    gains = gains_of(pool, arm, FIXED)
+    found = Findings(
+        sentence="",
+        answer=_answer(gains),
+        protocol=protocol,
+        arm=arm,
+        metric=task.metric,
+        n=task.n,
+        shots=pool.shots,
+        reserved=pool.shots[-1],
+        users=int(pool.counted(pool.shots[-1], FIXED).sum()),
+        curve=_curve(pool, FIXED),
+        gains=gains,
+        saved=saved(pool, arm, {gain.shots: gain.baseline for gain in gains}),
+        graduation=Graduation.of(gains),
+        groups=groups_of(pool, arm, gains[0].shots, gains[0].baseline),
+        lists=_lists(pool),
+        levels=_levels(pools, arm),
+        without_twins=_without_twins(pool, arm),
+        smallest_detectable=_smallest(pool, arm, gains[0].baseline),
+    )
+    return replace(found, sentence=sentence(found, names[1], side))
+
+
+def _levels(pools: Sequence[Pool], arm: str) -> list[dict[str, Any]]:
+    """The gain at the fewest shots, for each level."""
+    return [
+        {"level": pool.level, **asdict(_gain(pool, arm, pool.shots[0], FIXED))}
+        for pool in pools
+        if pool.level is not None and arm in pool.arms
+    ]
+
+
+def gains_of(pool: Pool, arm: str, truth: str) -> list[Gain]:
+    """Of an arm over the best one without a source, at every number of shots."""
+    return [_gain(pool, arm, shots, truth) for shots in pool.shots]
+
+
+def _gain(pool: Pool, arm: str, shots: int, truth: str) -> Gain:
+    baseline = pool.baseline(shots) or ""
+    counted = pool.counted(shots, truth)
+    above, below = (_main(pool, one, shots, truth) for one in (arm, baseline))
+    difference = above - below
+    mean, low, high = pool.summary(difference, counted)
+    ratio, ratio_low, ratio_high = pool.ratio(above, below)
+    gain, lose, unchanged = shares(difference)
+    numbers = (mean, low, high, ratio, ratio_low, ratio_high, effect_size(difference))
+    more = (pool.p_values(difference, counted), gain, lose, unchanged)
+    return Gain(shots, baseline, *(float(number[0]) for number in (*numbers, *more)))
+
+
+def _main(pool: Pool, arm: str, shots: int, truth: str) -> NDArray[np.float64]:
+    """The metric (n_counted, 1) that arms are compared by."""
+    place = list(METRICS).index(pool.sittings[0].task.metric)
+    return pool.of_counted(arm, shots, truth)[:, [place]]
+
+
+def _answer(gains: Sequence[Gain]) -> str:
+    """By p values corrected over the numbers of shots, and what is excluded at the fewest."""
+    corrected = holm([gain.p for gain in gains])
+    if corrected[0] <= LEVEL:
+        return "gain" if gains[0].difference > 0 else "loss"
+    first = gains[0]
+    excluded = math.isfinite(first.ratio_high) and first.ratio_high < 1 + WORTHWHILE
+    return "no gain" if excluded or first.difference <= 0 else "undecided"
+
+
+def _curve(pool: Pool, truth: str) -> list[dict[str, Any]]:
+    """Mean of every arm at every number of shots, with its limits."""
+    rows = []
+    for arm in pool.arms:
+        for shots in pool.shots:
+            counted = pool.counted(shots, truth)
+            found = pool.summary(_main(pool, arm, shots, truth), counted)
+            mean, low, high = (float(part[0]) for part in found)
+            rows.append(
+                {
+                    "arm": arm,
+                    "shots": shots,
+                    "mean": mean,
+                    "ci_low": low,
+                    "ci_high": high,
+                    "users": int(counted.sum()),
+                    "uses_source": pool.uses_source(arm),
+                }
+            )
+    return rows
+
+
+def _lists(pool: Pool) -> list[dict[str, Any]]:
+    """How much of the catalog is listed, and how popular that is, beside the truth."""
+    truth = pool.truth_popularity()
+    return [
+        {
+            "arm": arm,
+            "shots": shots,
+            "coverage": pool.coverage(arm, shots, FIXED),
+            "popularity": pool.popularity(arm, shots),
+            "truth_popularity": truth,
+        }
+        for arm in pool.arms
+        for shots in pool.shots
+    ]
+
+
+def _without_twins(pool: Pool, arm: str) -> dict[str, Any] | None:
+    """The same where cross-listed columns are neither listed nor right; None without any."""
+    if (pool.shots[0], TWINLESS) not in pool.served(arm)[0].lists:
+        return None
+    if pool.counted(pool.shots[-1], TWINLESS).sum() < 2:
+        return None
+    return {
+        "columns": len(pool.sittings[0].twins),
+        "curve": _curve(pool, TWINLESS),
+        "gains": [asdict(gain) for gain in gains_of(pool, arm, TWINLESS)],
+    }
+
+
+def _smallest(pool: Pool, arm: str, baseline: str) -> dict[str, float]:
+    """The gain that would have been seen with a power of 80%, at the fewest shots."""
+    shots = pool.shots[0]
+    above, below = (_main(pool, one, shots, FIXED) for one in (arm, baseline))
+    counted = pool.counted(shots, FIXED)
+    _, low, high = pool.summary(above - below, counted)
+    error = (high - low) / (2 * NORMAL)
+    smallest = float(smallest_detectable(error)[0])
+    mean = float(below.mean())
+    ratio = 1 + smallest / mean if mean > 0 else math.nan
+    return {"shots": shots, "difference": smallest, "ratio": ratio}
