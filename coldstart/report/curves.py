@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -26,7 +25,8 @@ _DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (8, 3), (3, 1, 1, 1, 1, 1), (2, 2))
 class Curve:
     """One arm at ascending places; shares, NaN where nothing is known.
 
-    `role` is "headline", "baseline" or "other", which are thinner; `place` tells others apart.
+    `role` is "headline", "baseline" or "other", which are thinner; `place` tells those of one role
+    apart.
     """
 
     name: str
@@ -106,9 +106,7 @@ def _draw(axes: Axes, line: Curve) -> None:
     low, y, high = ([100 * share for share in part] for part in (line.low, line.y, line.high))
     alpha = 0.07 if other else 0.16
     axes.fill_between(line.x, low, high, color=line.colour, alpha=alpha, linewidth=0, zorder=2)
-    styles: dict[str, tuple[str, Any]] = {"headline": ("o", None), "baseline": ("s", (5, 2))}
-    own = _MARKERS[line.place % len(_MARKERS)], _DASHES[line.place % len(_DASHES)]
-    marker, dashes = styles.get(line.role, own)
+    marker, dashes = _style(line)
     (drawn_line,) = axes.plot(
         line.x,
         y,
@@ -122,6 +120,15 @@ def _draw(axes: Axes, line: Curve) -> None:
     )
     if dashes:
         drawn_line.set_dashes(dashes)
+
+
+def _style(line: Curve) -> tuple[str, tuple[float, ...] | None]:
+    """Mark and dashes, by which a line is told without its colour."""
+    if line.role == "headline":
+        return "o", None
+    if line.role == "baseline":
+        return ("s", (5, 2)) if not line.place else ("D", (2, 1.5))
+    return _MARKERS[line.place % len(_MARKERS)], _DASHES[line.place % len(_DASHES)]
 
 
 def _name_ends(axes: Axes, lines: Sequence[Curve]) -> None:

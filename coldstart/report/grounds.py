@@ -71,19 +71,9 @@ def tuning(run: Run) -> dict[str, Any] | None:
     lines = []
     for arm in run.arms:
         seconds = part(timings, arm)
-        tried = parts(part(trials, arm), "trials")
-        counted = part(trials, arm).get("count", _each(tried))
-        lines.append(
-            Line(
-                arm,
-                [
-                    plain(count(counted) if arm in trials else NOTHING),
-                    plain(_seconds(seconds.get("fit"))),
-                    plain(_seconds(seconds.get("predict"))),
-                ],
-                "uses the source" if run.uses_source(arm) else "",
-            )
-        )
+        tried = count(_each(parts(part(trials, arm), "trials"))) if arm in trials else NOTHING
+        cells = [tried, _seconds(seconds.get("fit")), _seconds(seconds.get("predict"))]
+        lines.append(Line(arm, [*map(plain, cells)], "uses the source" * run.uses_source(arm)))
     columns = ["arm", "trials", "choosing and fitting, s", "serving, s"]
     caption = "Trials of every arm for each number of shots, and seconds"
     return {
@@ -96,30 +86,26 @@ def tuning(run: Run) -> dict[str, Any] | None:
 def settings(run: Run) -> dict[str, Any]:
     """Settings, sizes of the logs and versions as tables, and the whole of them as JSON."""
     config = run.config
-    told = [
-        Line(title, [plain(_plain(config[key]), word=True)])
+    told = {
+        title: config[key]
         for key, title in _TOLD.items()
         if config.get(key) not in (None, []) and not (key == "seed" and config.get("seeds"))
-    ]
-    versions = [
-        Line(name, [plain(version, word=True)])
-        for name, version in {
-            **part(config, "versions"),
-            **{
-                key: _plain(config[key])
-                for key in ("python", "cpu", "cores", "blas")
-                if config.get(key)
-            },
-        }.items()
-    ]
+    }
+    machine = {key: config[key] for key in ("python", "cpu", "cores", "blas") if config.get(key)}
     return {
-        "settings": Table("Settings", ["setting", "value"], told) if told else None,
+        "settings": _pairs("Settings", ["setting", "value"], told),
         "sizes": _sizes(run),
-        "versions": Table("Versions and machine", ["what", "version"], versions)
-        if versions
-        else None,
+        "versions": _pairs(
+            "Versions and machine", ["what", "version"], part(config, "versions") | machine
+        ),
         "whole": json.dumps(config, indent=1, ensure_ascii=False, default=str),
     }
+
+
+def _pairs(caption: str, columns: list[str], values: Mapping[str, Any]) -> Table | None:
+    """Names and values; None where there are none."""
+    lines = [Line(name, [plain(_plain(value), word=True)]) for name, value in values.items()]
+    return Table(caption, columns, lines) if lines else None
 
 
 def reproduction(run: Run) -> dict[str, Any]:

@@ -27,6 +27,7 @@ def means(run: Run) -> dict[str, Any]:
     return {
         "fixed": bool(fixed),
         "title": f"{run.metric}{where}, percent",
+        "legend": _legend(run, rows),
         "chart": _over_shots(run, rows) if known else None,
         "table": _table(run, rows, "shots", _shots, caption) if rows else None,
         "reserved": run.findings.get("reserved"),
@@ -60,6 +61,14 @@ def launch(run: Run) -> dict[str, Any] | None:
         "chart": _over_levels(run, drawn, first),
         "tables": [_levels(run, rows, k) for k in sorted({row["shots"] for row in rows})],
     }
+
+
+def _legend(run: Run, rows: Rows) -> str:
+    """What the marks of the chart over shots are."""
+    if len({row.get("shots") for row in rows}) < 2:
+        return "Whiskers are 95% intervals."
+    bold = f" Bold are {run.arm} and, dashed, the best way without a source." if run.arm else ""
+    return f"Bands are 95% intervals.{bold}"
 
 
 def _over_shots(run: Run, rows: Rows) -> Markup:
@@ -118,8 +127,9 @@ def _levels(run: Run, rows: Rows, shots: Any) -> Table:
 
 
 def _curves(run: Run, rows: Rows, by: str) -> list[Curve]:
-    """A curve for every arm that was measured somewhere; others are told apart by their place."""
-    baselines = {run.baseline(k) for k in run.shots}
+    """A curve for every arm that was measured somewhere; places tell those of one role apart."""
+    named = [row.get("baseline") for row in parts(run.findings, "levels")]
+    baselines = named if by == "level" else [run.baseline(k) for k in run.shots]
     found: list[Curve] = []
     for arm in dict.fromkeys(str(row.get("arm")) for row in rows):
         own = [row for row in rows if str(row.get("arm")) == arm and row.get(by) is not None]
@@ -129,7 +139,7 @@ def _curves(run: Run, rows: Rows, by: str) -> list[Curve]:
         )
         role = "headline" if arm == run.arm else "baseline" if arm in baselines else "other"
         if any(map(math.isfinite, y)):
-            place = sum(curve.role == "other" for curve in found)
+            place = sum(curve.role == role for curve in found)
             found.append(Curve(arm, role, place, x, y, low, high))
     return found
 

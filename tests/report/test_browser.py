@@ -137,6 +137,7 @@ def test_names_that_are_long_or_markup_neither_run_nor_break_the_page(
     page, told = visit(address, size)
     assert told == [address]
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    assert page.evaluate(FAULTS) == []
 
 
 @pytest.mark.parametrize("size", SIZES, ids=["wide", "narrow"])
