@@ -387,17 +387,16 @@ def _pulls(bench: Bench, plan: Plan, crossing: Crossing, people: Mask) -> dict[i
     if plan.fixed is not None:
         return _fixed_pulls(plan.fixed, plan)
     starts = tempers(bench, plan.shots, people, crossing.target)
-    pulls = {k: Pull(temper=temper) for k, temper in starts.items()}
+    pulls = {k: _start(bench, plan, crossing, k, temper, people) for k, temper in starts.items()}
 
     def settle(name: str, values: Sequence[float], shots: Sequence[int]) -> None:
-        grid = {
-            k: {
-                value: bench.quality(crossing, pull, k)[people]
-                for value, pull in ((value, pulls[k].turned(name, value)) for value in values)
-                if pull == pulls[k] or bench.may(crossing, pull, k)
-            }
-            for k in shots
-        }
+        grid: dict[int, dict[float, People]] = {k: {} for k in shots}
+        for k in shots:
+            bench.quality(crossing, pulls[k], k)  # others have what room it leaves
+            for value in dict.fromkeys((*values, getattr(pulls[k], name))):
+                pull = pulls[k].turned(name, value)
+                if bench.may(crossing, pull, k):
+                    grid[k][value] = bench.quality(crossing, pull, k)[people]
         for k, value in _for_each(grid, {k: getattr(pulls[k], name) for k in shots}).items():
             pulls[k] = pulls[k].turned(name, value)
 
@@ -417,6 +416,16 @@ def _pulls(bench: Bench, plan: Plan, crossing: Crossing, people: Mask) -> dict[i
     }
     ridge = max(shared, key=lambda ridge: cautious(shared[ridge], shared[RIDGES[0]]))
     return {k: replace(pull, ridge=ridge) for k, pull in pulls.items()}
+
+
+def _start(
+    bench: Bench, plan: Plan, crossing: Crossing, shots: int, temper: float, people: Mask
+) -> Pull:
+    """Where the choice of a pull starts: at what was measured, where nothing new may be tried."""
+    pull = Pull(temper=temper)
+    if bench.may(crossing, pull, shots):
+        return pull
+    return _better_probe(bench, plan, crossing, shots, people)
 
 
 def tempers(bench: Bench, shots: Sequence[int], people: Mask, target: int = 0) -> dict[int, float]:

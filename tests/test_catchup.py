@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from coldstart.arms import make_arm
+from coldstart.arms import factorization, make_arm
 from coldstart.catchup import CLOSE, CatchUp, catch_up
 from coldstart.datasets import make_cross_domain
 from coldstart.errors import AnchorError
@@ -81,6 +81,13 @@ def test_popularity_is_as_good_at_any_number_of_shots(results):
     assert len({point.quality for point in results.popularity}) == 1
 
 
+@pytest.fixture
+def one_model(monkeypatch):
+    """The arm without a source has only the usual model, as the cold side has."""
+    monkeypatch.setattr(factorization, "MODELS", {"usual": {}})
+
+
+@pytest.mark.usefixtures("one_model")
 def test_at_the_most_shots_ten_sweeps_are_as_good_as_the_cold_arm_of_the_evaluation(logs):
     evaluated = evaluate(*logs, arms=["cold"], shots=SHOTS, same_people=True, **SETTINGS)
     row = evaluated.value("cold", SHOTS[-1])
@@ -99,11 +106,12 @@ def test_popularity_ranks_by_the_counts_of_the_training_catalog(logs, task, resu
     assert results.cold[0].quality == pytest.approx(quality[counted].mean(), abs=1e-12)
 
 
+@pytest.mark.usefixtures("one_model")
 def test_the_last_sweep_is_plain_als_tuned_as_the_arm_without_a_source(logs, task, results):
     test = Cold().split(*logs, side="users", seed=3).test
-    vars(task)["target_model"] = task.new_model(iterations=SWEEPS).fit(
-        task.train.user_items, show_progress=False
-    )
+    task = replace(task)
+    model = task.new_model(iterations=SWEEPS)
+    task._models["usual"] = model.fit(task.train.user_items, show_progress=False)
     arm = make_arm("cold").fit(task)
     counted = np.diff(test.held.truth(SHOTS[-1]).indptr) > 0
     for point in results.cold[-len(SHOTS) :]:

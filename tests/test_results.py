@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from coldstart.errors import ArtefactError
@@ -15,8 +16,9 @@ NAN = math.nan
 ROW_KEYS = ["arm", "shots", "metric", "n", "mean", "ci_low", "ci_high", "users"]
 COMPARISON_KEYS = [
     *("arm", "baseline", "shots", "metric", "n", "difference", "ci_low", "ci_high"),
-    *("p", "p_holm", "users"),
+    *("p", "p_holm", "users", "ratio", "ratio_low", "ratio_high", "effect"),
 ]
+PARTS = ["findings", "gate", "hygiene", "examples", "mixed", "trials"]
 
 
 @pytest.fixture
@@ -46,10 +48,82 @@ def results():
 
 def test_the_file_has_the_documented_keys_in_the_documented_order(results, tmp_path):
     values = json.loads(results.save(tmp_path).read_text())
-    assert list(values) == ["schema", "config", "rows", "comparisons", "timings"]
+    assert list(values) == ["schema", "config", "rows", "comparisons", "timings", *PARTS]
     assert values["schema"] == 1
     assert [list(row) for row in values["rows"]] == [ROW_KEYS] * 8
     assert [list(row) for row in values["comparisons"]] == [COMPARISON_KEYS] * 2
+
+
+def test_only_what_has_levels_says_at_which(results):
+    levelled = replace(results, rows=tuple(replace(row, level=0.3) for row in results.rows))
+    values = levelled.to_json()
+    assert [list(row) for row in values["rows"]] == [[*ROW_KEYS, "level"]] * 8
+    assert [list(row) for row in values["comparisons"]] == [COMPARISON_KEYS] * 2
+
+
+def test_the_parts_of_a_report_are_written_and_read_back(results, tmp_path):
+    parts = {
+        "findings": {"answer": "gain", "gains": [{"ratio": 1.5}]},
+        "gate": {"arm": "auto", "text": "open"},
+        "hygiene": [{"check": "size", "level": "ok", "text": "large", "numbers": {}}],
+        "examples": [{"person": "person 1"}],
+        "mixed": {"new": 0.25},
+        "trials": {"cold": {"space": {"ridge": [2.0]}, "trials": []}},
+    }
+    loaded = Results.load(replace(results, **parts).save(tmp_path))
+    assert {name: getattr(loaded, name) for name in PARTS} == parts
+
+
+def test_a_file_without_them_is_read_all_the_same(results, tmp_path):
+    """Earlier versions wrote neither these parts nor ratios."""
+    path = results.save(tmp_path)
+    values = json.loads(path.read_text())
+    for name in PARTS:
+        del values[name]
+    for row in values["comparisons"]:
+        for name in ("ratio", "ratio_low", "ratio_high", "effect"):
+            del row[name]
+    path.write_text(json.dumps(values))
+    loaded = Results.load(path)
+    assert loaded.rows[0] == results.rows[0]
+    assert (loaded.findings, loaded.trials, loaded.hygiene) == (None, {}, ())
+    assert math.isnan(loaded.comparisons[0].ratio)
+
+
+def test_people_are_written_beside_the_file_and_replace_older_ones(results, tmp_path):
+    for count in (3, 2):
+        people = {
+            "person": np.array([f"p{row}" for row in range(count)]),
+            "seed": np.zeros(count, np.int64),
+            "level": np.full(count, NAN),
+            "ndcg": np.linspace(0, 1, count),
+        }
+        replace(results, people=people).save(tmp_path)
+        table = pl.read_parquet(tmp_path / "people.parquet")
+        assert table["person"].to_list() == people["person"].tolist()
+        assert table.schema["ndcg"] == pl.Float64
+        assert table["ndcg"].to_list() == people["ndcg"].tolist()
+    assert sorted(os.listdir(tmp_path)) == ["people.parquet", "results.json"]
+    assert Results.load(tmp_path / "results.json").people is None
+
+
+@pytest.fixture
+def levelled(results):
+    """The same rows at two levels; at the second all means are halved."""
+    rows = [
+        replace(row, level=level, mean=row.mean * factor)
+        for level, factor in ((0.1, 1.0), (1.0, 0.5))
+        for row in results.rows
+    ]
+    return replace(results, rows=tuple(rows))
+
+
+def test_of_several_levels_the_last_is_found_unless_one_is_asked_for(levelled):
+    assert levelled.levels() == [0.1, 1.0]
+    assert levelled.value("popularity", 1).mean == 0.125
+    assert levelled.value("popularity", 1, level=0.1).mean == 0.25
+    with pytest.raises(ValueError, match="no row for"):
+        levelled.value("popularity", 1, level=0.2)
 
 
 def test_the_file_holds_null_where_a_number_is_nan_or_infinite(results, tmp_path):

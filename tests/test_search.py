@@ -47,6 +47,7 @@ class MadeUp:
         self.folds = range(FOLDS)
         self.strangers = ()
         self.late = False
+        self.each = np.inf
         self.means = {}
         self.apart = set()  # two adapters that are no pair
         self.unfit = set()  # target models that no crossing may have
@@ -72,6 +73,16 @@ class MadeUp:
 
     def has_tried(self, target):
         return any(key[0].target == target for key in self.asked)
+
+    def made(self, shots):
+        return sum(key[2] == shots for key in self.asked)
+
+    def room(self, shots):
+        return self.made(shots) < self.each
+
+    def may(self, crossing, pull, shots):
+        felt = pull if shots else Pull(pull.centre, blend=pull.blend)
+        return (crossing, felt, shots) in self.asked or self.room(shots)
 
     def null_name(self, arm, target):
         return f"{arm}, target model {target}"
@@ -232,6 +243,18 @@ class TestLimits:
         assert choice.crossing in bench.crossings
         whole = 6 + 3 * 2 + 4 + 3  # adapters, source models of the finalists, means, target models
         assert len(bench.crossings) == min(trials, whole)
+
+    @pytest.mark.parametrize("each", [1, 2, 3, 4, 7, 20, 40, 200])
+    def test_no_number_of_shots_has_more_trials_than_each_may_have(self, each):
+        bench = MadeUp(prefers(adapter=4, source=1, temper=TEMPERS[0]))
+        bench.each = each
+        wanted = plan(sources=3, targets=4, fuse=True, blend=True)
+        choice = choose(bench, wanted, EVERYBODY)
+        outer_quality(bench, wanted)
+        assert all((choice.crossing, choice.pulls[k], k) in bench.asked for k in SHOTS[1:])
+        assert max(map(bench.made, SHOTS)) <= each
+        if each >= 20:
+            assert choice.crossing.adapter == 4
 
     def test_when_it_is_late_from_the_start_the_first_crossing_is_tuned(self):
         bench = MadeUp(prefers(adapter=4, temper=TEMPERS[0]))

@@ -428,6 +428,52 @@ class TestBench:
     def test_it_is_late_when_the_budget_is_spent(self, world, source, budget, late):
         assert make_bench(world.target, source, budget=budget).late == late
 
+    def test_there_is_room_for_so_many_trials_of_transfers_at_each_number_of_shots(
+        self, world, source
+    ):
+        bench = make_bench(world.target, source, each=2)
+        first, second, third = (Pull(temper=temper) for temper in (1.0, 3.0, 10.0))
+        bench.quality(Crossing(), first, 2)
+        bench.null_quality(NullArm("plain", "all", 1.0, 1.0), 0, 2)  # counts for nothing
+        bench.quality(Crossing(), first, 2)  # nor does what is known
+        assert bench.room(2)
+        bench.quality(Crossing(1), second, 2)
+        assert not bench.room(2)
+        assert bench.room(0)
+        assert bench.may(Crossing(), first, 2)
+        assert not bench.may(Crossing(), third, 2)
+        bench.quality(Crossing(), first, 0)
+        bench.quality(Crossing(1), first, 0)
+        assert bench.may(Crossing(), third, 0)  # no temper matters without interactions
+
+    def test_every_trial_is_told_with_its_setting_its_mean_and_whether_it_was_chosen(
+        self, world, source
+    ):
+        bench = make_bench(world.target, source)
+        pulls = {0: Pull(0.5, temper=7.0), 2: Pull(temper=3.0)}
+        tried = [(Crossing(1), pulls[0], 0), (Crossing(1), pulls[2], 2), (Crossing(2), Pull(), 2)]
+        quality = [np.nanmean(bench.quality(*one)) for one in tried]
+        bench.null_quality(NullArm("plain", "all", 1.0, 1.0), 0, 2)
+        told = bench.trials(Crossing(1), pulls)
+        assert [trial["shots"] for trial in told] == [0, 2, 2]
+        assert [trial["quality"] for trial in told] == pytest.approx(quality, rel=1e-12)
+        assert [trial["chosen"] for trial in told] == [True, True, False]
+        assert told[1]["setting"] == {
+            "adapter": repr(OPTIONS[1]),
+            "source_model": 0,
+            "target_model": 0,
+            "centre": 1.0,
+            "temper": 3.0,
+            "ridge": 1.0,
+            "blend": 0.0,
+        }
+
+    def test_a_trial_without_anybody_who_has_anything_to_find_has_no_quality(self, world, source):
+        bench = make_bench(world.target, source)
+        bench.quality(Crossing(), Pull(), 1000)
+        (told,) = bench.trials(Crossing(), {1000: Pull()})
+        assert np.isnan(told["quality"])
+
     def test_what_is_measured_may_be_another_metric_of_another_length(self, world, source):
         short = make_bench(world.target, source, metric_name="hit_rate", n=3)
         quality = short.quality(Crossing(0), Pull(), 0)

@@ -51,7 +51,7 @@ def models_of(adapter, world, *, tune_source=True, source=None):
     )
 
 
-def find(adapter, world, source, *, seed=0, fixed=None, anchors=None):
+def find(adapter, world, source, *, seed=0, fixed=None, anchors=None, **limits):
     return tuning.find(
         adapter,
         models_of(adapter, world),
@@ -62,6 +62,7 @@ def find(adapter, world, source, *, seed=0, fixed=None, anchors=None):
         rng=np.random.default_rng(seed),
         num_threads=1,
         show_progress=False,
+        limits=tuning.Limits(**limits),
     )
 
 
@@ -329,6 +330,25 @@ class TestFound:
             if found.bench.knows(replace(found.choice.crossing, adapter=number))
         ]
         assert known == list(range(trials))
+
+
+class TestLimits:
+    def test_no_more_settings_are_tried_than_there_may_be_trials(self, world, source):
+        adapter = AutoAdapter([*TWO, MeanAdapter()], **QUICK)
+        for trials in (1, 4):
+            found = find(adapter, world, source, trials=trials)
+            told = found.trials()
+            counts = [sum(trial["shots"] == k for trial in told) for k in QUICK["shots"]]
+            assert 0 < min(counts) <= max(counts) <= trials
+            chosen = [trial["shots"] for trial in told if trial["chosen"]]
+            assert chosen == list(QUICK["shots"])
+
+    def test_the_smaller_of_two_budgets_holds(self, world, source):
+        for own, given, late in ((None, 0.0, True), (1e6, 0.0, True), (0.0, 1e6, True)):
+            adapter = AutoAdapter(TWO, budget=own, **QUICK)
+            assert find(adapter, world, source, seconds=given).bench.late == late
+        lone = find(TWO[0], world, source, fixed=Strength(regularization=1.0))
+        assert not lone.bench.late
 
 
 class TestDefaults:
