@@ -24,6 +24,13 @@ def implicit_scores(world, shots, *, users, items, use_cg):
     return model.user_factors[-len(world.test) :] @ model.item_factors.T
 
 
+@pytest.fixture
+def usual(monkeypatch):
+    """Nothing is left to choose: sweeps and ridge are those of the other factor models."""
+    monkeypatch.setattr(init, "FEW", 10)
+    monkeypatch.setattr(init, "RIDGES", (1.0,))
+
+
 @pytest.fixture(scope="module")
 def random_start(small):
     """What implicit draws for the seed of the task: users, then items."""
@@ -59,6 +66,7 @@ def test_the_random_start_is_implicits_own(small, random_start):
     assert np.array_equal(model.item_factors, items)
 
 
+@pytest.mark.usefixtures("usual")
 def test_rows_start_where_they_are_mapped_and_at_random_without_a_source_row(
     small, random_start, monkeypatch
 ):
@@ -69,8 +77,9 @@ def test_rows_start_where_they_are_mapped_and_at_random_without_a_source_row(
             given.extend([user_items, self.user_factors.copy(), self.item_factors.copy()])
             super().fit(user_items, **settings)
 
+    arm = InitArm().fit(small.task)
     monkeypatch.setattr(init, "AlternatingLeastSquares", Recorder)
-    small.scores(InitArm().fit(small.task), 2)
+    small.scores(arm, 2)
     train, mapped = small.task.train, mapped_rows(small.task)
     log, users, items = given
     assert np.array_equal(log[: len(train.users)].toarray(), train.user_items.toarray())
@@ -88,6 +97,7 @@ def test_rows_start_where_they_are_mapped_and_at_random_without_a_source_row(
 
 
 # Conjugate gradients from implicit's small random item factors solve the first rows nearly exactly.
+@pytest.mark.usefixtures("usual")
 @pytest.mark.parametrize(("use_cg", "tolerance"), [(False, 1e-5), (True, 1e-3)])
 def test_the_preset_changes_nothing_given_the_same_start_of_the_items(
     small, random_start, use_cg, tolerance
@@ -98,6 +108,7 @@ def test_the_preset_changes_nothing_given_the_same_start_of_the_items(
     np.testing.assert_allclose(scores, cold, rtol=0, atol=tolerance)
 
 
+@pytest.mark.usefixtures("usual")
 @pytest.mark.parametrize("use_cg", [False, True])
 def test_another_start_of_the_items_does_change_something(small, random_start, use_cg):
     users, items = random_start
@@ -111,9 +122,25 @@ def test_rows_without_interactions_end_at_zero_whatever_they_were_preset_to(smal
     assert not small.scores(InitArm(use_cg).fit(small.task), 0).any()
 
 
-def test_settings_are_those_of_the_other_factor_models(small):
+@pytest.mark.usefixtures("usual")
+def test_settings_are_those_of_the_other_factor_models_where_nothing_is_chosen(small):
     settings = InitArm().fit(small.task).settings()
     ours = small.task.new_model().get_params()
     assert settings.pop("use_cg")
     assert settings == {name: ours[name] for name in settings}
     assert settings["factors"] == small.task.factors
+
+
+def test_validation_people_choose_sweeps_and_ridge_once_at_the_most_shots(small):
+    arm, task = InitArm().fit(small.task), small.task
+    usual = task.new_model()
+    assert arm.tuned.space == {
+        "iterations": (usual.iterations, init.FEW),
+        "regularization": tuple(by * usual.regularization for by in init.RIDGES),
+    }
+    assert {trial.shots for trial in arm.tuned.trials} == {2}
+    best = max(arm.tuned.trials, key=lambda trial: trial.quality)
+    assert best.setting.items() <= arm.settings().items()
+    people = task.validation
+    scorer = arm.scorer(people.source, people.held.history(2), 2)
+    assert task.mean_quality(scorer, people, 2) == best.quality

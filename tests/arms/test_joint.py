@@ -20,9 +20,10 @@ def table_by_hand(source, train, weight):
 
 
 @pytest.mark.parametrize("shots", [0, 2])
-@pytest.mark.parametrize("weight", [0.1, 1.0])
-def test_scores_are_those_of_one_model_of_both_catalogs(small, monkeypatch, weight, shots):
+@pytest.mark.parametrize(("weight", "ridge"), [(0.1, 20.0), (1.0, 200.0)])
+def test_scores_are_those_of_one_model_of_both_catalogs(small, monkeypatch, weight, ridge, shots):
     monkeypatch.setattr(joint, "SOURCE_WEIGHTS", (weight,))
+    monkeypatch.setattr(joint, "RIDGES", (ridge,))
     arm = JointArm().fit(small.task)
     source, train = small.task.source, small.task.train
     table = table_by_hand(source, train, weight)
@@ -33,24 +34,30 @@ def test_scores_are_those_of_one_model_of_both_catalogs(small, monkeypatch, weig
             small.test.held.history(shots).toarray(),
         ]
     )
+    model.user_regularization_ = ridge  # of the fold-in alone
     expected = model.fold_in(csr_matrix(rows)) @ model.item_factors[len(source.items) :].T
     np.testing.assert_allclose(small.scores(arm, shots), expected, rtol=1e-4, atol=1e-5)
-    assert arm.settings() == {"source_weight": {0: weight, 2: weight}}
+    chosen = {"source_weight": weight, "regularization": ridge}
+    assert arm.settings() == {knob: {0: value, 2: value} for knob, value in chosen.items()}
 
 
 @pytest.mark.parametrize("shots", [0, 2])
-def test_validation_people_choose_the_source_weight(small, monkeypatch, shots):
+def test_validation_people_choose_the_source_weight_and_the_ridge(small, monkeypatch, shots):
     validation = type(small)(small.task, small.task.validation)
 
     def quality(arm):
-        history = validation.test.held.history(shots)
-        scorer = arm.scorer(validation.test.source, history, shots)
-        return np.nanmean(small.task.quality(scorer, validation.test, shots))
+        rows = validation.scores(arm, shots).__getitem__
+        return np.nanmean(small.task.quality(rows, validation.test, shots))
 
     chosen = JointArm().fit(small.task)
+    assert chosen.tuned.space["source_weight"] == joint.SOURCE_WEIGHTS
+    monkeypatch.setattr(joint, "RIDGES", joint.RIDGES[:2])
     qualities = {}
     for weight in joint.SOURCE_WEIGHTS:
         monkeypatch.setattr(joint, "SOURCE_WEIGHTS", (weight,))
-        qualities[weight] = quality(JointArm().fit(small.task))
+        arm = JointArm().fit(small.task)
+        qualities[weight] = quality(arm)
     assert len(set(qualities.values())) > 1
-    assert qualities[chosen.settings()["source_weight"][shots]] == max(qualities.values())
+    assert quality(chosen) >= max(qualities.values())
+    trials = [trial.quality for trial in chosen.tuned.trials if trial.shots == shots]
+    assert quality(chosen) == max(trials)

@@ -48,8 +48,8 @@ def test_scores_are_sums_over_the_most_similar_anchors(
     arm = NeighboursArm().fit(small.task)
     expected = scores_by_hand(small, shots, k, columns, weight)
     np.testing.assert_allclose(small.scores(arm, shots), expected, rtol=1e-5, atol=1e-6)
-    setting = {"columns": columns, "source_weight": weight, "k": k}
-    assert arm.settings() == {"neighbours": {0: setting, 2: setting}}
+    chosen = {"columns": columns, "source_weight": weight, "k": k}
+    assert arm.settings() == {knob: {0: value, 2: value} for knob, value in chosen.items()}
 
 
 def test_what_has_come_back_changes_who_is_near(small):
@@ -73,7 +73,7 @@ def others():
 @pytest.mark.parametrize("k", [1, 4, N_OTHERS, 50])
 def test_nearest_keeps_the_k_largest_products_of_every_row(rows, others, k):
     products = rows.toarray() @ others.toarray().T
-    kept = nearest(rows, others, k).toarray()
+    kept = nearest(rows, others, k).first(k).toarray()
     for found, row in zip(kept, products, strict=True):
         largest = np.sort(row)[::-1][:k]
         np.testing.assert_allclose(
@@ -83,14 +83,14 @@ def test_nearest_keeps_the_k_largest_products_of_every_row(rows, others, k):
 
 
 def test_products_that_are_not_positive_are_nobody_near(rows, others):
-    assert nearest(rows, -others, 5).nnz == 0
-    assert nearest(csr_matrix(rows.shape, dtype=np.float32), others, 5).nnz == 0
+    assert nearest(rows, -others, 5).first(5).nnz == 0
+    assert nearest(csr_matrix(rows.shape, dtype=np.float32), others, 5).first(5).nnz == 0
 
 
 def test_nearest_is_the_same_whatever_is_held_at_one_time(rows, others, monkeypatch):
-    whole = nearest(rows, others, 4)
+    whole = nearest(rows, others, 4).first(4)
     monkeypatch.setattr(neighbours, "SIMILARITIES_AT_ONCE", 5 * N_OTHERS)
-    assert (nearest(rows, others, 4) != whole).nnz == 0
+    assert (nearest(rows, others, 4).first(4) != whole).nnz == 0
 
 
 def test_unit_rows_have_length_one_and_empty_rows_stay_empty():

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from coldstart.arms import popularity
 from coldstart.arms.popularity import PopularityArm
+from coldstart.interactions import Interactions
 from coldstart.popularity import counts
 
 
@@ -58,3 +60,43 @@ def test_validation_people_choose_whom_to_count(small, counted_by_hand, shots):
 def test_of_equally_good_choices_the_first_is_taken(small):
     everything = replace(small.task, n=len(small.task.train.items), metric="hit_rate")
     assert set(PopularityArm().fit(everything).settings()["counted"].values()) == {"all"}
+
+
+def timed(task, seed=7):
+    """The task with times in its training log, many of them equal."""
+    train = task.train
+    times = np.random.default_rng(seed).integers(0, 9, train.nnz)
+    return replace(task, train=Interactions(train.user_items, train.users, train.items, times))
+
+
+@pytest.mark.parametrize("half_life", [0.5, 0.05])
+def test_an_interaction_counts_half_for_each_half_life_of_the_log_after_it(
+    small, monkeypatch, half_life
+):
+    task = timed(small.task)
+    monkeypatch.setattr(popularity, "HALF_LIVES", (half_life,))
+    arm = PopularityArm().fit(task)
+    log = task.train
+    expected = {"all": np.zeros(len(log.items)), "anchors": np.zeros(len(log.items))}
+    cells = log.user_items.tocoo()
+    anchors = set(task.anchors.target.tolist())
+    for row, column, time in zip(cells.row.tolist(), cells.col, log.timestamps, strict=True):
+        after = np.mean(log.timestamps > time)  # a share of the log
+        for whose in ("all", *(["anchors"] if row in anchors else [])):
+            expected[whose][column] += 0.5 ** (after / half_life)
+    row = expected[arm.settings()["counted"][0]]
+    np.testing.assert_allclose(small.scores(arm, 0)[3], row, rtol=1e-6)
+
+
+def test_half_lives_are_tried_only_where_there_are_times(small):
+    assert PopularityArm().fit(small.task).tuned.space["half_life"] == [None]
+    space = PopularityArm().fit(timed(small.task)).tuned.space
+    assert space["half_life"] == list(popularity.HALF_LIVES)
+
+
+def test_where_rows_compete_those_with_longer_histories_come_first(small):
+    arm, history = PopularityArm().fit(small.task), small.test.held.matrix
+    scores = arm.across(small.test.source, history, 0)(slice(2, 9))
+    sizes = np.diff(history.indptr)[2:9]
+    assert len(set(sizes)) > 1
+    assert np.array_equal(scores, np.tile(sizes[:, None], (1, history.shape[1])))
