@@ -20,7 +20,7 @@ __all__ = ["LinearRowsArm"]
 
 Floats = NDArray[np.float32]
 
-RIDGES = (6.0, 0.6, 2.0, 20.0, 60.0, 200.0)
+RIDGES = (6.0, 2.0, 20.0, 60.0)
 MOST_ANCHORS = 6000  # their products with each other are a dense matrix,
 PEOPLE_AT_ONCE = 2000  # and so are those with the people who are scored at one time
 

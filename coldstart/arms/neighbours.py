@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from coldstart.heldout import Scorer
 from coldstart.popularity import counts
 from coldstart.ranking import top_n
 
-__all__ = ["NeighboursArm", "nearest", "unit_rows"]
+__all__ = ["Near", "NeighboursArm", "nearest", "unit_rows"]
 
 SIZES = (20, 50, 100, 200)
 COLUMNS = ("raw", "idf")
@@ -42,6 +43,7 @@ class NeighboursArm:
         """Keep the anchors' rows, and choose."""
         source, target = task.source.user_items, task.train.user_items
         self._source, self._threads = source, task.num_threads
+        self._kept: tuple[tuple[Any, ...], tuple[Any, Any], Near] | None = None
         self._anchors = source[task.anchors.source], target[task.anchors.target]
         rarity = _rarity(source), _rarity(target)
         self._weights = {"raw": tuple(np.ones_like(part) for part in rarity), "idf": rarity}
@@ -60,15 +62,25 @@ class NeighboursArm:
     def _near(
         self, setting: dict[str, Any], source: NDArray[np.int64], history: sp.csr_matrix
     ) -> Scorer:
-        anchors = self._side_by_side(setting, *self._anchors)
-        people = self._side_by_side(setting, rows_of(self._source, source), history)
+        near = self._nearest(setting, source, history).first(setting["k"])
 
         def scores(block: slice) -> NDArray[np.float32]:
-            near = nearest(people[block], anchors, setting["k"], num_threads=self._threads)
-            dense: NDArray[np.float32] = (near @ self._anchors[1]).toarray()
+            dense: NDArray[np.float32] = (near[block] @ self._anchors[1]).toarray()
             return dense
 
         return scores
+
+    def _nearest(
+        self, setting: dict[str, Any], source: NDArray[np.int64], history: sp.csr_matrix
+    ) -> Near:
+        """The largest number of neighbours, kept for the smaller ones, which are tried next."""
+        key = setting["columns"], setting["source_weight"], id(source), id(history)
+        if self._kept is None or self._kept[0] != key:
+            anchors = self._side_by_side(setting, *self._anchors)
+            people = self._side_by_side(setting, rows_of(self._source, source), history)
+            most = nearest(people, anchors, max(SIZES), num_threads=self._threads)
+            self._kept = key, (source, history), most  # alive, so that no id is used twice
+        return self._kept[2]
 
     def _side_by_side(
         self, setting: dict[str, Any], source: sp.csr_matrix, target: sp.csr_matrix
@@ -81,10 +93,25 @@ class NeighboursArm:
         return unit_rows(rows)
 
 
-def nearest(
-    rows: sp.csr_matrix, others: sp.csr_matrix, k: int, *, num_threads: int = 0
-) -> sp.csr_matrix:
-    """The k largest products of every row with rows of `others`, if positive: (n, n_others)."""
+@dataclass(frozen=True, eq=False)
+class Near:
+    """The nearest of `n_others` to every row, best first: who (n, k), and how near (n, k)."""
+
+    who: NDArray[np.int64]
+    values: NDArray[np.float32]
+    n_others: int
+
+    def first(self, k: int) -> sp.csr_matrix:
+        """How near the first k are, where that is positive: (n, n_others)."""
+        who, values = self.who[:, :k], self.values[:, :k]
+        found = values > 0
+        indptr = np.concatenate([[0], np.cumsum(found.sum(axis=1))])
+        shape = len(who), self.n_others
+        return sp.csr_matrix((values[found], who[found], indptr), shape=shape)
+
+
+def nearest(rows: sp.csr_matrix, others: sp.csr_matrix, k: int, *, num_threads: int = 0) -> Near:
+    """The k largest products of every row with rows of `others`."""
     n, n_others = rows.shape[0], others.shape[0]
     columns, values = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
     step = max(1, SIMILARITIES_AT_ONCE // max(1, n_others))
@@ -92,9 +119,7 @@ def nearest(
         block = slice(begin, begin + step)
         similar = (rows[block] @ others.T).toarray()
         columns[block], values[block] = top_n(similar, k, num_threads=num_threads)
-    found = values > 0
-    indptr = np.concatenate([[0], np.cumsum(found.sum(axis=1))])
-    return sp.csr_matrix((values[found], columns[found], indptr), shape=(n, n_others))
+    return Near(columns, values, n_others)
 
 
 def unit_rows(rows: sp.csr_matrix) -> sp.csr_matrix:
