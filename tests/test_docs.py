@@ -56,6 +56,16 @@ def test_the_example_with_a_model_of_another_library_runs(tmp_path, monkeypatch)
     assert np.array_equal(by_hand["columns"], served.other.factors)
 
 
+def test_the_arm_of_ones_own_runs_and_is_tuned_like_the_others():
+    text = (ROOT / "docs" / "evaluation.md").read_text()
+    (own,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    small = own.replace("rng=0", "n_users=200, rng=0").replace("shots=(0, 5)", "shots=(0,), factors=4")
+    exec(compile(small, "evaluation.md", "exec"), names := {})
+    assert len(names["results"].trials["damped"]["trials"]) == 2
+    begin = own.index("@arm")
+    assert own[begin : own.index("films")].strip().count("\n") < 10
+
+
 def test_the_example_with_features_serves_a_book_that_nobody_has(tmp_path, monkeypatch):
     """Genre, title and price follow from what the book is liked for, and say who will take it."""
     world = make_cross_domain(400, 90, 120, target_interactions=15, noise=0.1, rng=1)
