@@ -57,12 +57,18 @@ class Drawn:
         side: str,
         seeds: Sequence[int],
     ) -> Drawn:
-        """Draw the splits of every protocol with every seed."""
+        """Draw the splits of every protocol with every seed.
+
+        Of protocols that come to the same level, such as more anchors than there are, the first is
+        taken.
+        """
         splits = [
             [split for seed in seeds for split in one.splits(source, target, side=side, seed=seed)]
             for one in protocols
         ]
-        return cls(protocols, splits, (source, target))
+        levels = [made[0].level for made in splits]
+        first = [k for k, level in enumerate(levels) if level is None or level not in levels[:k]]
+        return cls([protocols[k] for k in first], [splits[k] for k in first], (source, target))
 
     @cached_property
     def table(self) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from coldstart.errors import AnchorError
 from coldstart.heldout import Order
 from coldstart.interactions import Interactions
 
-from .split import Split, check_share, held_people
+from .split import Split, by_id, chances, check_share, held_people
 
 __all__ = ["Launch"]
 
@@ -54,10 +54,10 @@ class Launch:
         check_share("share", self.share, closed=True)
         check_share("truth", self.truth)
         rng = np.random.default_rng(seed)
-        by_id = np.argsort(target.users.ids, kind="stable")
-        half = np.empty(len(target.users), np.int64)
-        half[by_id[rng.permutation(len(by_id))]] = np.arange(len(by_id)) % 2
-        chance, there, kept_back = rng.random((3, target.nnz))
+        everybody = by_id(target, np.arange(len(target.users)))
+        half = np.empty(len(everybody), np.int64)
+        half[everybody[rng.permutation(len(everybody))]] = np.arange(len(everybody)) % 2
+        chance, there, kept_back = chances(target, 3, rng)
         truth = chance < self.truth
         there = ~truth & (there < self.share)
         parts = target, truth, there, kept_back < self.truth
@@ -74,7 +74,8 @@ class Launch:
         rng = np.random.default_rng([seed, 4])
         rows = np.repeat(np.arange(len(target.users)), np.diff(target.user_items.indptr))
         hidden = there & kept_back & ~tested[rows]
-        tuning = rng.permutation(np.unique(rows[hidden]))[: self.validation_people]
+        tuning = by_id(target, np.unique(rows[hidden]))
+        tuning = rng.permutation(tuning)[: self.validation_people]
         hidden &= np.isin(rows, tuning)
         known = there & ~hidden
         if not known.any() or len(tuning) < 2:
@@ -85,8 +86,16 @@ class Launch:
         train = target.keep_entries(known)
         testing = np.flatnonzero(tested & (np.bincount(rows[truth], minlength=len(tested)) > 0))
         test, validation = (
-            held_people((source, target), train, who, taken, given=known, order=self.order, rng=rng)
-            for who, taken in ((testing, truth), (np.sort(tuning), hidden))
+            held_people(
+                (source, target),
+                train,
+                by_id(target, who),
+                taken,
+                given=known,
+                order=self.order,
+                rng=rng,
+            )
+            for who, taken in ((testing, truth), (tuning, hidden))
         )
         split = Split(train, test, validation, len(target.users), source, seed=seed)
         return replace(split, level=float(self.share))

@@ -60,7 +60,7 @@ def lines_of(split: Split, source: Interactions, target: Interactions) -> Iterat
 def _source_lines(kept: Interactions, source: Interactions) -> Iterator[dict[str, Any]]:
     """What of the source may not be fitted, or under which other ids."""
     rows, columns = _text(source.users), _text(source.items)
-    if len(kept.users) == len(source.users):
+    if kept.nnz == source.nnz:  # else it was cut
         renamed = np.flatnonzero(kept.users.ids != source.users.ids)
         yield _part("renamed", rows[renamed], _text(kept.users)[renamed])
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from coldstart.errors import DataError
 from coldstart.interactions import Interactions
 
 from .cold import Cold, drawn
-from .split import Known, Split, check_share, held_people
+from .split import Known, Split, chances, check_share, held_people
 
 __all__ = ["Mixed"]
 
@@ -46,12 +46,14 @@ class Mixed(Cold):
         people, n_test, eligible, rng = drawn(self, source, target, side=side, seed=seed)
         if self.order == "time" and target.timestamps is None:
             raise ValueError('order="time" needs timestamps, and the target has none')
+        if self.order == "random":
+            target = replace(target, timestamps=None)
         rows = np.repeat(np.arange(len(target.users)), np.diff(target.user_items.indptr))
         columns = target.user_items.indices
         by_id = np.argsort(target.items.ids, kind="stable")
         listed = by_id[rng.permutation(len(by_id))][: self.lists]
         new = np.isin(rows, people.target)
-        hidden = ~new & np.isin(columns, listed) & (rng.random(target.nnz) < self.truth)
+        hidden = ~new & np.isin(columns, listed) & (chances(target, 1, rng)[0] < self.truth)
         train = target.keep_entries(~new & ~hidden)
         test, validation = (
             held_people((source, target), train, who, new, order=self.order, rng=rng)

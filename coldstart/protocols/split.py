@@ -15,7 +15,10 @@ from coldstart.errors import AnchorError
 from coldstart.heldout import Order, taken_from
 from coldstart.interactions import Interactions
 
-__all__ = ["Hiding", "Known", "Split", "check_people", "check_share", "held_people", "task_of"]
+__all__ = [
+    *("Hiding", "Known", "Split", "by_id", "chances", "check_people", "check_share"),
+    *("held_people", "task_of"),
+]
 
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -105,6 +108,21 @@ def held_people(
     source, target = catalogs
     held = taken_from(target, train, rows, taken, given=given, order=order, rng=rng)
     return People(source.users.rows(target.users.ids[rows], missing="mask"), held)
+
+
+def by_id(log: Interactions, rows: Rows) -> Rows:
+    """Rows of a log in the order of their ids, whatever order the log has them in."""
+    return rows[np.argsort(log.users.ids[rows], kind="stable")]
+
+
+def chances(log: Interactions, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Random numbers (count, nnz) for the entries of a log, which fall by their ids."""
+    rows = np.repeat(np.arange(len(log.users)), np.diff(log.user_items.indptr))
+    places = [np.argsort(np.argsort(ids.ids, kind="stable")) for ids in (log.users, log.items)]
+    drawn = np.empty((count, log.nnz))
+    order = np.lexsort((places[1][log.user_items.indices], places[0][rows]))
+    drawn[:, order] = rng.random((count, log.nnz))
+    return drawn
 
 
 def check_share(name: str, share: Any, *, most: float = 1.0, closed: bool = False) -> None:

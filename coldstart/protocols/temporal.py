@@ -12,7 +12,7 @@ from coldstart.anchors import find_anchors
 from coldstart.errors import DataError
 from coldstart.interactions import Interactions
 
-from .split import Split, check_people, check_share, held_people
+from .split import Split, by_id, check_people, check_share, held_people
 
 __all__ = ["Temporal"]
 
@@ -48,9 +48,9 @@ class Temporal:
         now, earlier = self.cuts(source, target)
         came, source_came = _times(target), _times(source)
         anchors = find_anchors(source.users, target.users, side=side)
-        by_id = anchors.take(np.argsort(source.users.ids[anchors.source], kind="stable"))
+        anchors = anchors.take(np.argsort(source.users.ids[anchors.source], kind="stable"))
         rng = np.random.default_rng(seed)
-        drawn = by_id.take(rng.permutation(len(by_id)))
+        drawn = anchors.take(rng.permutation(len(anchors)))
         tuning, testing = (
             drawn.take(part)
             for part in np.split(np.arange(len(drawn)), [int(self.validation_share * len(drawn))])
@@ -64,7 +64,7 @@ class Temporal:
             held_people(
                 (past, target),
                 train,
-                np.unique(rows[taken & np.isin(rows, who)]),
+                by_id(target, np.unique(rows[taken & np.isin(rows, who)])),
                 taken,
                 given=given,
                 order="time",

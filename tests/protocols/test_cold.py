@@ -1,4 +1,4 @@
-"""Splits: who is held out, what is left to train on, and that the seed alone decides."""
+"""Cold: who is held out, what is left to train on, and that the seed alone decides."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ import pytest
 
 from coldstart.errors import AnchorError, DataError
 from coldstart.interactions import Interactions
-from coldstart.protocols import PROTOCOLS, Cold, task_of
+from coldstart.protocols import Cold
 
 N_SOURCE, N_SOURCE_ITEMS = 83, 37
 N_TARGET, N_TARGET_ITEMS = 97, 29
@@ -288,33 +288,3 @@ def test_settings_out_of_range_are_refused(source, target, arguments, reason):
 def test_time_order_without_timestamps_is_refused(source):
     with pytest.raises(ValueError, match='order="time" needs timestamps'):
         Cold(order="time").split(source, log(target_frame(), time=False), side="users", seed=0)
-
-
-def test_protocols_are_known_by_name():
-    assert PROTOCOLS["cold"] is Cold
-
-
-SETTINGS = {
-    "shots": (0, 4),
-    "metric": "mrr",
-    "n": 6,
-    "factors": 9,
-    "num_threads": 1,
-    "side": "users",
-}
-
-
-def test_a_task_has_the_whole_source_and_nothing_of_the_test_people(split, source):
-    task = task_of(split, source, seed=3, **SETTINGS)
-    assert task.source is source
-    assert task.train is split.train
-    assert task.validation is split.validation
-    assert not any(value is split.test for value in vars(task).values())
-    assert {name: getattr(task, name) for name in SETTINGS} == SETTINGS
-
-
-def test_ties_fall_by_one_seeded_permutation_of_the_training_catalog(split, source):
-    orders = [task_of(split, source, seed=seed, **SETTINGS).order for seed in (3, 3, 4)]
-    assert np.array_equal(np.sort(orders[0]), np.arange(len(split.train.items)))
-    assert np.array_equal(orders[0], orders[1])
-    assert not np.array_equal(orders[0], orders[2])
