@@ -160,10 +160,12 @@ class HeldOut:
         """What is left to find (n_people, n_columns)."""
         return self._remembered("truth", shots)
 
-    def last(self) -> sp.csr_matrix:
-        """The interaction (n_people, n_columns) of every row that comes back after all others."""
+    def last(self, shots: int = 0) -> sp.csr_matrix:
+        """The interaction (n_people, n_columns) of every row that comes back after all others;
+        none of rows where it has come back by so many shots.
+        """
         sizes = np.repeat(np.diff(self.matrix.indptr), np.diff(self.matrix.indptr))
-        return _entries(self.matrix, self.rank == sizes - 1)
+        return _entries(self.matrix, (self.rank == sizes - 1) & ~self._given(shots))
 
     def quest(self, shots: int) -> Quest:
         """To find what is left in the whole catalog without what was given back."""
@@ -212,12 +214,16 @@ class HeldOut:
     def _remembered(self, part: str, shots: int) -> sp.csr_matrix:
         """Searches ask for the same parts thousands of times."""
         if (part, shots) not in self._parts:
-            given = self.rank < shots
-            if self.known is not None:
-                given = self.rank < shots + np.repeat(self.known, np.diff(self.matrix.indptr))
+            given = self._given(shots)
             kept = given if part == "history" else ~given
             self._parts[part, shots] = _entries(self.matrix, kept)
         return self._parts[part, shots]
+
+    def _given(self, shots: int) -> NDArray[np.bool_]:
+        """Which entries (nnz,) are known or have come back."""
+        if self.known is None:
+            return self.rank < shots
+        return self.rank < shots + np.repeat(self.known, np.diff(self.matrix.indptr))
 
 
 def _entries(matrix: sp.csr_matrix, kept: NDArray[np.bool_]) -> sp.csr_matrix:

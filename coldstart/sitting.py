@@ -73,7 +73,8 @@ class Sitting:
     def fixed_truth(self) -> sp.csr_matrix:
         """What is to be found (n_people, n_columns) at every number of shots."""
         held = self.split.test.held
-        return held.last() if self.split.negatives is not None else held.truth(self.task.shots[-1])
+        most = self.task.shots[-1]
+        return held.last(most) if self.split.negatives is not None else held.truth(most)
 
 
 def sit(
@@ -106,10 +107,9 @@ def _quests(
     """What there is to find at one number of shots."""
     held = split.test.held
     if split.negatives is not None:
-        last = held.last()
-        columns = np.hstack([last.indices[:, None], split.negatives])
-        sampled = SampledQuest(columns, last)
-        return {LEFT: sampled, FIXED: sampled}
+        columns = np.hstack([held.last().indices[:, None], split.negatives])
+        sampled = {LEFT: shots, FIXED: most}
+        return {name: SampledQuest(columns, held.last(k)) for name, k in sampled.items()}
     fixed = held.quest(most)
     quests: dict[str, Quest | SampledQuest] = {
         LEFT: fixed if shots == most else held.quest(shots),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from coldstart.heldout import hold_out
+from coldstart.heldout import HeldOut, Quest, SampledQuest, hold_out, taken_from
 from coldstart.interactions import Interactions
 from coldstart.metrics import ndcg
 
@@ -218,3 +218,190 @@ class TestRanking:
         parts = held.rank_all(self.scorer(held), 1, num_threads=3)
         assert np.array_equal(whole.columns, parts.columns)
         assert np.array_equal(whole.hits, parts.hits)
+
+
+def given_and_taken(log, *, order="random", seed=1):
+    """Everybody of `HELD` keeps back about half of what he or she has, and has most of the rest."""
+    rng = np.random.default_rng(seed)
+    rows = np.repeat(np.arange(N_USERS), np.diff(log.user_items.indptr))
+    theirs = np.isin(rows, HELD)
+    taken = theirs & (rng.random(log.nnz) < 0.5)
+    given = ~taken & (rng.random(log.nnz) < 0.8)
+    train = log.keep_entries(given)
+    held = taken_from(log, train, HELD, taken, given=given, order=order, rng=rng)
+    return train, held, given, taken
+
+
+def named(log, train, matrix):
+    rows, columns = matrix.nonzero()
+    return set(zip(log.users.ids[HELD[rows]], train.items.ids[columns], strict=True))
+
+
+def pairs(log, mask):
+    """Pairs of ids of some entries of these people."""
+    cells = log.user_items.tocoo()
+    mask = mask & np.isin(cells.row, HELD)
+    return set(zip(log.users.ids[cells.row[mask]], log.items.ids[cells.col[mask]], strict=True))
+
+
+class TestTakenFrom:
+    def test_what_is_given_is_the_history_without_any_shot(self, log):
+        train, held, given, taken = given_and_taken(log)
+        catalog = set(train.items)
+        for matrix, mask in ((held.history(0), given), (held.truth(0), taken)):
+            expected = {pair for pair in pairs(log, mask) if pair[1] in catalog}
+            assert named(log, train, matrix) == expected
+        assert held.known.tolist() == np.diff(held.history(0).indptr).tolist()
+
+    def test_what_is_neither_is_not_theirs(self, log):
+        train, held, given, taken = given_and_taken(log)
+        assert not named(log, train, held.matrix) & pairs(log, ~given & ~taken)
+        assert pairs(log, ~given & ~taken)
+
+    @pytest.mark.parametrize("shots", [1, 2, 50])
+    def test_shots_come_back_after_what_is_known(self, log, shots):
+        train, held, *_ = given_and_taken(log)
+        more = named(log, train, held.history(shots))
+        assert more >= named(log, train, held.history(0))
+        taken = np.diff(held.matrix.indptr) - held.known
+        expected = held.known + np.minimum(taken, shots)
+        assert np.diff(held.history(shots).indptr).tolist() == expected.tolist()
+
+    def test_both_parts_are_in_the_order_of_time_where_there_is_time(self):
+        log = make_log(timed=True)
+        train, held, _, _ = given_and_taken(log, order="auto")
+        came = list(TestOrder().times(held, log, train))
+        for times, known in zip(came, held.known, strict=True):
+            assert (np.diff(times[:known]) >= 0).all()
+            assert (np.diff(times[known:]) >= 0).all()
+        parts = zip(came, held.known, strict=True)
+        assert any(times[:k].max() > times[k:].min() for times, k in parts if k)
+
+    def test_all_taken_and_nothing_given_is_to_hold_out(self, log):
+        train, held = split(log)
+        everything = np.ones(log.nnz, bool)
+        rng = np.random.default_rng(1)
+        same = taken_from(log, train, HELD, everything, order="auto", rng=rng)
+        assert entries(same.matrix) == entries(held.matrix)
+        assert np.array_equal(same.rank, held.rank)
+        assert same.known is None
+
+
+class TestSomeOfThem:
+    @pytest.mark.parametrize(
+        "which",
+        [slice(1, 4), np.array([3, 0, 3]), np.array([True, False, True, True, False])],
+        ids=["slice", "positions", "mask"],
+    )
+    def test_they_keep_what_they_have_and_its_order(self, log, which):
+        _, held, _, _ = given_and_taken(log)
+        part = held.take(which)
+        assert np.array_equal(part.rows, HELD[which])
+        for shots in (0, 2):
+            for name in ("history", "truth"):
+                ours, whole = getattr(part, name)(shots), getattr(held, name)(shots)
+                assert np.array_equal(ours.toarray(), whole[which].toarray())
+        assert np.array_equal(part.dropped, held.dropped[which])
+        assert np.array_equal(part.known, held.known[which])
+
+    def test_where_nothing_is_known_nothing_is_known_of_some(self, log):
+        assert split(log)[1].take(slice(2)).known is None
+
+
+class TestLast:
+    def test_it_is_what_comes_back_when_all_else_has(self, log):
+        _, held = split(log)
+        sizes = np.diff(held.matrix.indptr)
+        last = held.last()
+        assert np.diff(last.indptr).tolist() == (sizes > 0).astype(int).tolist()
+        for row, size in enumerate(sizes):
+            theirs = set(held.truth(size - 1)[row].indices) - set(held.truth(size)[row].indices)
+            assert set(last[row].indices) == theirs
+
+    @pytest.mark.parametrize("shots", [0, 3, 5, 100])
+    def test_it_is_not_to_be_found_by_those_who_have_it_back(self, log, shots):
+        _, held = split(log)
+        left = held.last(shots)
+        assert left.multiply(held.history(shots)).nnz == 0
+        assert np.array_equal(np.diff(left.indptr) > 0, np.diff(held.matrix.indptr) > shots)
+
+
+class TestQuests:
+    def scores(self, held, seed=0):
+        return np.random.default_rng(seed).normal(size=held.matrix.shape).astype(np.float32)
+
+    def test_the_same_scores_are_ranked_for_all_of_them_as_for_each(self, log):
+        _, held = split(log)
+        scores, calls = self.scores(held), []
+
+        def counted(block):
+            calls.append(block)
+            return scores[block]
+
+        quests = [held.quest(0), held.quest(2), held.quest(2).without(np.array([1, 4]))]
+        together = held.rank_quests(counted, quests, n=5)
+        assert len(calls) == 1
+        for quest, ranked in zip(quests, together, strict=True):
+            (alone,) = held.rank_quests(scores.__getitem__, [quest], n=5)
+            assert np.array_equal(alone.columns, ranked.columns)
+            assert np.array_equal(alone.hits, ranked.hits)
+            assert np.array_equal(alone.relevant, ranked.relevant)
+
+    def test_a_fixed_truth_is_ranked_without_what_comes_back_until_then(self, log):
+        """Scores know two shots; lists and truth are those of four."""
+        _, held = split(log)
+        ranked = held.rank_all(self.scores(held).__getitem__, 4, n=N_ITEMS)
+        back = held.history(4).toarray() > 0
+        assert not any(
+            back[row, listed[listed >= 0]].any() for row, listed in enumerate(ranked.columns)
+        )
+
+    def test_columns_that_are_left_out_are_neither_listed_nor_right(self, log):
+        _, held = split(log)
+        gone = np.array([0, 5, 6])
+        whole = held.quest(1)
+        scores = self.scores(held)
+        before = scores.copy()
+        with_all, without = held.rank_quests(
+            scores.__getitem__, [whole, whole.without(gone)], n=N_ITEMS
+        )
+        assert np.array_equal(scores, before)
+        for row in range(len(HELD)):
+            kept = with_all.columns[row][~np.isin(with_all.columns[row], gone)]
+            assert without.columns[row][: len(kept)].tolist() == kept.tolist()
+            assert (without.columns[row][len(kept) :] == -1).all()
+            theirs = set(whole.truth[row].indices) - set(gone)
+            assert without.relevant[row] == len(theirs)
+        assert with_all.relevant.sum() > without.relevant.sum()
+
+    def test_of_nothing_left_out_nothing_changes(self, log):
+        _, held = split(log)
+        none = held.quest(1).without(np.zeros(0, np.int64))
+        ours, theirs = held.rank_quests(self.scores(held).__getitem__, [held.quest(1), none])
+        assert np.array_equal(ours.columns, theirs.columns)
+        assert isinstance(none, Quest)
+
+    def test_among_candidates_the_best_come_first_and_ties_by_the_order(self):
+        scores = np.array([[3, 1, 1, 2, 9], [np.nan, 5, 5, -np.inf, 0]], np.float32)
+        candidates = np.array([[0, 1, 2, 3], [0, 1, 2, 3]])
+        truth = sp.csr_matrix(np.array([[0, 0, 1, 0, 0], [0, 1, 0, 0, 0]], np.float32))
+        quest = SampledQuest(candidates, truth)
+        block, order = slice(0, 2), np.array([4, 3, 2, 1, 0])
+        assert quest.best(scores, block, 4, None).tolist() == [[0, 3, 1, 2], [1, 2, -1, -1]]
+        assert quest.best(scores, block, 4, order).tolist() == [[0, 3, 2, 1], [2, 1, -1, -1]]
+        assert quest.best(scores, block, 6, None)[0].tolist() == [0, 3, 1, 2, -1, -1]
+        assert quest.best(scores[1:], slice(1, 2), 1, None).tolist() == [[1]]
+
+    def test_one_positive_against_a_negative_is_a_hit_at_one_as_often_as_it_scores_higher(self):
+        """The area under the curve, by hand."""
+        rng = np.random.default_rng(2)
+        n_people, n_columns = 60, 11
+        scores = rng.normal(size=(n_people, n_columns)).astype(np.float32)
+        pair = np.array([rng.permutation(n_columns)[:2] for _ in range(n_people)])
+        ones, rows = np.ones(n_people, np.float32), np.arange(n_people)
+        truth = sp.csr_matrix((ones, (rows, pair[:, 0])), scores.shape)
+        held = HeldOut(rows, truth, np.zeros(n_people, np.int64), np.zeros(n_people, np.int64))
+        (ranked,) = held.rank_quests(scores.__getitem__, [SampledQuest(pair, truth)], n=1)
+        better = scores[rows, pair[:, 0]] > scores[rows, pair[:, 1]]
+        assert np.array_equal(ranked.hits[:, 0], better)
+        assert ranked.relevant.tolist() == [1] * n_people
