@@ -86,9 +86,38 @@ class TestProperties:
         numbers = data.draw(st.permutations(np.flatnonzero(mask).tolist()))
         assert as_dict(log.keep_users(numbers)) == as_dict(part)
 
+    @given(ROWS, st.data())
+    def test_kept_entries_are_kept_with_the_users_and_items_they_touch(
+        self, rows: list[Row], data: st.DataObject
+    ) -> None:
+        log = read(rows)
+        mask = data.draw(st.lists(st.booleans(), min_size=log.nnz, max_size=log.nnz))
+        part = log.keep_entries(np.array(mask))
+        kept = [pair for pair, keep in zip(as_dict(log), mask, strict=True) if keep]
+        assert as_dict(part) == {pair: as_dict(log)[pair] for pair in kept}
+        assert list(part.users) == sorted({user for user, _ in kept})
+        assert list(part.items) == sorted({item for _, item in kept})
+        assert part.repeated == 0
+
 
 def test_keeping_nobody_leaves_an_empty_catalog() -> None:
     assert Interactions.from_csr(DENSE).keep_users([]).shape == (0, 0)
+
+
+def test_keeping_no_entry_leaves_an_empty_catalog_and_keeping_all_of_them_the_same_one() -> None:
+    log = Interactions.from_csr(DENSE)
+    assert log.keep_entries(np.zeros(log.nnz, bool)).shape == (0, 0)
+    whole = log.keep_entries(np.ones(log.nnz, bool))
+    assert as_pairs(whole) == as_pairs(log)
+    assert whole.users == log.users
+    assert len(whole.items) == 3  # one had no interaction
+
+
+def as_pairs(log: Interactions) -> dict[tuple[Any, Any], float]:
+    """Pair of ids -> weight."""
+    entries = log.user_items.tocoo()
+    pairs = zip(log.users.ids[entries.row], log.items.ids[entries.col], strict=True)
+    return dict(zip(pairs, entries.data.tolist(), strict=True))
 
 
 DENSE = np.array([[0, 2, 0, 1], [3, 0, 0, 0], [0, 0, 0, 5]])
