@@ -31,10 +31,11 @@ def saved(pool: Pool, arm: str, baselines: Mapping[int, str]) -> Saved:
     rng = np.random.default_rng(pool.seed)
     means = np.vstack([values.mean(axis=0), resampled_means(values, RESAMPLES, rng)])
     needed = np.array([_caught_up(shots, row[1:], row[0]) for row in means])
-    low, high = np.quantile(needed[1:], [0.025, 0.975], method="nearest")
-    point, low, high = (None if np.isinf(x) else float(x) for x in (needed[0], low, high))
-    caught = last if point is None else max(k for k in pool.shots if k <= np.ceil(point))
-    return Saved(point, low, high, last if point is None else None, baselines[int(caught)])
+    rising = np.sort(needed[1:])  # some may be infinite: nothing lies between them
+    limits = (rising[round(share * (RESAMPLES - 1))] for share in (0.025, 0.975))
+    point, low, high = (None if np.isinf(x) else float(x) for x in (needed[0], *limits))
+    caught = last if point is None else min(k for k in pool.shots if k >= point)
+    return Saved(point, low, high, last if point is None else None, baselines[caught])
 
 
 def _caught_up(shots: Floats, curve: Floats, wanted: float) -> float:
