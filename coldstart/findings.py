@@ -74,7 +74,11 @@ class Saved:
 
 @dataclass(frozen=True)
 class Findings:
-    """What an evaluation found of one arm with a source; the other fields are plain values."""
+    """What an evaluation found of one arm with a source; the other fields are plain values.
+
+    `gains` are over the strongest arm without a source, picked by the people who are tested, for
+    each number of shots; `fair` is that over the arm which validation people picked, at the fewest.
+    """
 
     sentence: str
     answer: str
@@ -87,6 +91,7 @@ class Findings:
     users: int
     curve: list[dict[str, Any]]
     gains: list[Gain]
+    fair: Gain
     saved: Saved
     graduation: Graduation
     groups: list[dict[str, Any]]

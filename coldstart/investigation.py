@@ -59,10 +59,11 @@ def investigate(
         return None
     if pool.counted(pool.shots[-1], FIXED).sum() < 2:
         return None
-    gains = gains_of(pool, arm, FIXED)
+    gains, first = gains_of(pool, arm, FIXED), pool.shots[0]
+    fair = _gain(pool, arm, first, FIXED, pool.baseline(first))
     found = Findings(
         sentence="",
-        answer=_answer(gains),
+        answer=_answer(gains, fair),
         protocol=protocol,
         arm=arm,
         metric=task.metric,
@@ -72,6 +73,7 @@ def investigate(
         users=int(pool.counted(pool.shots[-1], FIXED).sum()),
         curve=_curve(pool, FIXED),
         gains=gains,
+        fair=fair,
         saved=saved(pool, arm, {gain.shots: gain.baseline for gain in gains}),
         graduation=Graduation.of(gains),
         groups=groups_of(pool, arm, gains[0].shots, gains[0].baseline),
@@ -86,19 +88,19 @@ def investigate(
 def _levels(pools: Sequence[Pool], arm: str) -> list[dict[str, Any]]:
     """The gain at the fewest shots, for each level."""
     return [
-        {"level": pool.level, **asdict(_gain(pool, arm, pool.shots[0], FIXED))}
+        {"level": pool.level, **asdict(gains_of(pool, arm, FIXED)[0])}
         for pool in pools
         if pool.level is not None and arm in pool.arms
     ]
 
 
 def gains_of(pool: Pool, arm: str, truth: str) -> list[Gain]:
-    """Of an arm over the best one without a source, at every number of shots."""
-    return [_gain(pool, arm, shots, truth) for shots in pool.shots]
+    """Of an arm over the strongest one without a source, at every number of shots."""
+    return [_gain(pool, arm, shots, truth, pool.strongest(shots, truth)) for shots in pool.shots]
 
 
-def _gain(pool: Pool, arm: str, shots: int, truth: str) -> Gain:
-    baseline = pool.baseline(shots) or ""
+def _gain(pool: Pool, arm: str, shots: int, truth: str, baseline: str | None) -> Gain:
+    baseline = baseline or ""
     counted = pool.counted(shots, truth)
     above, below = (_main(pool, one, shots, truth) for one in (arm, baseline))
     difference = above - below
@@ -116,14 +118,20 @@ def _main(pool: Pool, arm: str, shots: int, truth: str) -> NDArray[np.float64]:
     return pool.of_counted(arm, shots, truth)[:, [place]]
 
 
-def _answer(gains: Sequence[Gain]) -> str:
-    """By p values corrected over the numbers of shots, and what is excluded at the fewest."""
+def _answer(gains: Sequence[Gain], fair: Gain) -> str:
+    """Whether the arm gains at the fewest shots, by p values corrected over the numbers of shots.
+
+    A gain must be one over the strongest arm without a source. That one was picked by the people
+    who are tested, so a loss, and what is excluded, are read off the difference to the arm that
+    other people picked (`fair`).
+    """
     corrected = holm([gain.p for gain in gains])
-    if corrected[0] <= LEVEL:
-        return "gain" if gains[0].difference > 0 else "loss"
-    first = gains[0]
-    excluded = math.isfinite(first.ratio_high) and first.ratio_high < 1 + WORTHWHILE
-    return "no gain" if excluded or first.difference <= 0 else "undecided"
+    if corrected[0] <= LEVEL and gains[0].difference > 0:
+        return "gain"
+    if fair.p <= LEVEL and fair.difference < 0:
+        return "loss"
+    excluded = math.isfinite(fair.ratio_high) and fair.ratio_high < 1 + WORTHWHILE
+    return "no gain" if excluded or fair.difference <= 0 else "undecided"
 
 
 def _curve(pool: Pool, truth: str) -> list[dict[str, Any]]:

@@ -113,6 +113,16 @@ class Pool:
         without = [arm for arm in self.arms if not self.uses_source(arm)]
         return max(without, key=lambda arm: self.validation(arm, shots), default=None)
 
+    def strongest(self, shots: int, truth: str) -> str | None:
+        """The arm without a source that was best for the test people themselves, to its favour."""
+        place = list(METRICS).index(self.sittings[0].task.metric)
+        without = [arm for arm in self.arms if not self.uses_source(arm)]
+
+        def mean(arm: str) -> float:
+            return float(self.of_counted(arm, shots, truth)[:, place].mean())
+
+        return max(without, key=mean, default=None)
+
     def validation(self, arm: str, shots: int) -> float:
         """Mean quality of the validation people, averaged over sittings; -inf without any."""
         found = float(np.mean([one.validation[shots] for one in self.served(arm)]))

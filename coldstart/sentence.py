@@ -26,10 +26,9 @@ def sentence(found: Findings, target: str, side: str) -> str:
     if found.answer == "gain":
         parts = [f"{who} gets {_better(first)} recommendations", _equals(found), _until(found)]
         return "; ".join([*parts, _groups(found)]) + "."
-    interval = (
-        f"{_points(first.difference)} points [{_points(first.ci_low)}, {_points(first.ci_high)}]"
-    )
-    measured = f"{found.metric}@{found.n} changes by {interval}"
+    fair = found.fair
+    limits = f"[{_points(fair.ci_low)}, {_points(fair.ci_high)}]"
+    measured = f"{found.metric}@{found.n} changes by {_points(fair.difference)} points {limits}"
     if found.answer == "loss":
         return f"{who} gets worse recommendations with the source: {measured}; leave it out."
     if found.answer == "no gain":

@@ -81,8 +81,8 @@ def _lede(run: Run) -> str:
     against = sorted({run.baseline(k) for k in run.shots if run.baseline(k)})
     named = f" ({listed(against)})" if against else ""
     return (
-        f"{told} Shown is {run.arm}{run.at_level(0)}, against the best way without a "
-        f"source{named}, which was chosen on other held-out {run.people}. Intervals are 95%."
+        f"{told} Shown is {run.arm}{run.at_level(0)}, against the strongest way without a "
+        f"source{named}: picked by these {run.people} themselves, to its favour. Intervals are 95%."
     )
 
 

@@ -50,8 +50,8 @@ def test_the_text_below_says_what_was_done(results, launch):
     assert headline(Run(results)).lede == (
         "1,200 people lost all their interactions in Kitchen before anything was fitted, and were "
         "served from what is known of them in Food. Lists of 10 are scored by NDCG@10, in percent. "
-        "Shown is warm:ridge, against the best way without a source (mean-prior), which was chosen "
-        "on other held-out people. Intervals are 95%."
+        "Shown is warm:ridge, against the strongest way without a source (mean-prior): picked by "
+        "these people themselves, to its favour. Intervals are 95%."
     )
     told = headline(Run(launch)).lede
     assert told.startswith("1,200 people were served in Kitchen when a share of its log was there.")
