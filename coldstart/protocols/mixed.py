@@ -51,9 +51,10 @@ class Mixed(Cold):
         rows = np.repeat(np.arange(len(target.users)), np.diff(target.user_items.indptr))
         columns = target.user_items.indices
         by_id = np.argsort(target.items.ids, kind="stable")
+        (chance,) = chances(target, 1, rng)
         listed = by_id[rng.permutation(len(by_id))][: self.lists]
         new = np.isin(rows, people.target)
-        hidden = ~new & np.isin(columns, listed) & (chances(target, 1, rng)[0] < self.truth)
+        hidden = ~new & np.isin(columns, listed) & (chance < self.truth)
         train = target.keep_entries(~new & ~hidden)
         test, validation = (
             held_people((source, target), train, who, new, order=self.order, rng=rng)
