@@ -49,11 +49,14 @@ class NeighboursArm:
         self._weights = {"raw": tuple(np.ones_like(part) for part in rarity), "idf": rarity}
         space = {"columns": COLUMNS, "source_weight": SOURCE_WEIGHTS, "k": SIZES}
         self.tuned = task.choose(space, self._near)
+        self._kept = None  # nobody's rows stay in what is fitted
         return self
 
     def scorer(self, source: NDArray[np.int64], history: sp.csr_matrix, shots: int) -> Scorer:
         """What the neighbours have, weighted by their similarity."""
-        return self._near(self.tuned[shots], source, history)
+        scores = self._near(self.tuned[shots], source, history)
+        self._kept = None
+        return scores
 
     def settings(self) -> dict[str, Any]:
         """Column weighting, source weight and number of neighbours, for each number of shots."""
