@@ -25,6 +25,7 @@ __all__ = ["MOST_RESAMPLED", "interval", "ratio_of_means", "studentised_interval
 MOST_RESAMPLED = 5000  # people
 _ROUNDS = 100  # of an iteration that needs a handful
 _CONVERGED = 1e-10
+_ENDLESS, _VAST = 1e300, 1e200  # stands for an infinite ratio, and what is interpolated from one
 
 Limits = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -195,11 +196,10 @@ def _resampled_ratios(
     low, high = ratio.copy(), ratio.copy()
     both = np.hstack([above[:, varying], below[:, varying]])
     over, under = np.hsplit(resampled_means(both, resamples, rng), 2)
-    with np.errstate(divide="ignore", invalid="ignore"):  # nobody with anything below was drawn
-        replicates = over / under
-    low[varying], high[varying] = bca_limits(
-        replicates, ratio[varying], influence[:, varying], tie[varying], confidence
-    )
+    # where nobody with anything below was drawn, no ratio is too large
+    replicates = np.divide(over, under, out=np.full_like(over, _ENDLESS), where=under != 0)
+    limits = bca_limits(replicates, ratio[varying], influence[:, varying], tie[varying], confidence)
+    low[varying], high[varying] = (np.where(part > _VAST, np.inf, part) for part in limits)
     return low, high
 
 

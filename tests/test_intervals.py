@@ -153,6 +153,15 @@ def test_ratio_is_undefined_where_the_mean_below_may_be_zero(rng, monkeypatch, m
     np.testing.assert_allclose(high, [np.nan, np.nan, 0.5], rtol=1e-12)
 
 
+def test_ratio_has_limits_where_some_resamples_have_nothing_below(rng):
+    """Three of six people have anything: 1 in 64 resamples has none of them, of any ratio."""
+    above = np.array([2.0, 1.0, 3.0, 0.0, 0.0, 0.0])[:, None]
+    below = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])[:, None]
+    ratio, low, high = ratio_of_means(above, below, rng=rng)
+    assert ratio[0] == pytest.approx(2.0, rel=1e-12)
+    assert 1.0 <= low[0] < 2.0 < high[0]
+
+
 @pytest.mark.parametrize("most", [0, 5000], ids=["closed form", "resampled"])
 def test_ratio_of_identical_arms_is_one_and_knows_no_signs_nor_units(rng, monkeypatch, most):
     monkeypatch.setattr(intervals, "MOST_RESAMPLED", most)
