@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix
 from coldstart.adapters import ADAPTERS
 from coldstart.als import PriorALS
 from coldstart.arms import ARMS, Arm, make_arm, make_arms
+from coldstart.arms.base import MODELS, TRIALS, rows_of
 from coldstart.interactions import Interactions
 
 FAR = 1000  # more shots than anybody has interactions
@@ -127,6 +128,58 @@ def test_history_is_what_has_come_back_to_validation_people(small):
     for shots, history in seen.items():
         assert (history != small.task.validation.held.history(shots)).nnz == 0
     assert seen.keys() == {0, 2}
+
+
+@pytest.mark.parametrize("trials", [1, 2])
+def test_an_arm_may_try_as_many_settings_as_the_task_says(small, trials):
+    task = replace(small.task, trials=trials)
+    tried = []
+
+    def scorer(setting, _source, history):
+        tried.append((setting["knob"], int(np.diff(history.indptr).max())))
+        return truth_scorer(task.validation, 0)
+
+    chosen = task.choose({"knob": ["usual", "b", "c"]}, scorer)
+    assert [shots for _, shots in tried] == [0] * trials + [2] * trials
+    assert chosen.settings() == {"knob": {0: "usual", 2: "usual"}}
+    assert task.most == trials
+    assert small.task.most == TRIALS
+
+
+def test_an_arm_without_time_gets_its_usual_setting_at_every_number_of_shots(small):
+    task = replace(small.task, budget=1e-9)
+    chosen = task.choose({"knob": [1, 2]}, lambda *_: truth_scorer(task.validation, 0, -1))
+    assert [trial.setting for trial in chosen.trials] == [{"knob": 1}] * 2
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_other_models_have_multiples_of_the_usual_settings_and_are_fitted_once(small, name):
+    task = small.task
+    usual, model = task.new_model().get_params(), task.model(name)
+    expected = {knob: usual[knob] * factor for knob, factor in MODELS[name].items()}
+    assert model.get_params() == {**usual, **expected}
+    assert isinstance(model.factors, int)
+    assert task.model(name) is model
+    assert task.rows(name) is task.rows(name)
+    assert task.rows(name).shape == (len(task.train.users), model.factors)
+    assert np.array_equal(task.rows(name), model.fold_in(task.train.user_items))
+
+
+def test_rows_of_a_matrix_are_empty_for_nowhere(small):
+    matrix = small.task.source.user_items
+    found = rows_of(matrix, np.array([3, -1, 0, -1]))
+    expected = matrix[[3, 0, 0, 0]].toarray()
+    expected[[1, 3]] = 0
+    assert np.array_equal(found.toarray(), expected)
+    assert found.nnz == matrix[[3, 0]].nnz
+    assert (rows_of(matrix, np.array([5, 2])) != matrix[[5, 2]]).nnz == 0
+
+
+def test_people_are_known_where_the_training_log_has_interactions_of_theirs(small):
+    task, people = small.task, small.task.validation
+    assert not task.known
+    held = replace(people.held, known=np.zeros(len(people), np.int64))
+    assert replace(task, validation=replace(people, held=held)).known
 
 
 @pytest.mark.parametrize("name", ARMS)

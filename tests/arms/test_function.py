@@ -1,69 +1,69 @@
-"""An arm of one's own: a function, tuned and served as the arms of the package are."""
+"""An arm that a function makes is an arm like the others."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from coldstart.arms import Arm, FunctionArm, arm
-from coldstart.arms.popularity import PopularityArm
+from coldstart.arms import Arm, FunctionArm, PopularityArm, arm, popularity
 
 
-def by_counts(task, power=1.0):
-    popular = task.train.user_items.getnnz(axis=0) ** power
-    return lambda source, history: np.tile(popular, (len(source), 1))
+@arm(space={"power": [1.0, -1.0]}, uses_source=False)
+def damped(task, power):
+    popular = task.train.user_items.getnnz(axis=0).astype(float)
+    return lambda source, history: np.tile(power * popular, (len(source), 1))
 
 
-def test_a_function_is_an_arm_with_its_name(small):
-    made = arm()(by_counts)
-    assert isinstance(made, Arm)
-    assert (made.name, made.uses_source) == ("by-counts", True)
-    named = FunctionArm(by_counts, name="mine", uses_source=False)
-    assert (named.name, named.uses_source) == ("mine", False)
-    scores = small.scores(made.fit(small.task), 2)
-    everybody = replace(small.task, trials=1)  # popularity counts all rows before it tries others
-    assert np.array_equal(scores, small.scores(PopularityArm().fit(everybody), 2))
+def test_it_follows_the_protocol_and_has_the_name_of_the_function():
+    assert isinstance(damped, Arm)
+    assert (damped.name, damped.uses_source) == ("damped", False)
+
+    @arm(name="other")
+    def anything(task): ...
+
+    assert (anything.name, anything.uses_source) == ("other", True)
 
 
-def test_its_knobs_are_tuned_for_each_number_of_shots(small):
-    made = arm(space={"power": [1.0, -1.0]})(by_counts).fit(small.task)
-    assert made.settings() == {"power": {0: 1.0, 2: 1.0}}
-    assert [(t.shots, t.setting["power"]) for t in made.tuned.trials] == [
-        (0, 1.0),
-        (0, -1.0),
-        (2, 1.0),
-        (2, -1.0),
-    ]
+def test_its_scores_are_those_of_the_function_under_the_setting_that_was_chosen(small, monkeypatch):
+    monkeypatch.setattr(popularity, "HALF_LIVES", (None,))
+    own, ours = damped.fit(small.task), PopularityArm().fit(small.task)
+    everybody = small.task.train.user_items.getnnz(axis=0)
+    assert own.settings() == {"power": {0: 1.0, 2: 1.0}}
+    assert np.array_equal(small.scores(own, 2)[0], everybody)
+    assert small.scores(own, 0).shape == small.scores(ours, 0).shape
+    assert small.scores(own, 0, slice(3, 5)).shape[0] == 2
 
 
-def test_it_is_called_once_for_each_setting_and_once_without_any(small):
-    calls = []
+def test_it_is_called_once_for_each_setting_and_sees_blocks_of_people(small):
+    called, seen = [], []
 
-    def counting(task, **setting):
-        calls.append(setting)
-        return by_counts(task)
+    def function(task, k):
+        called.append(k)
 
-    FunctionArm(counting, space={"a": [1, 2]}).fit(small.task)
-    assert calls == [{"a": 1}, {"a": 2}]
-    calls.clear()
-    made = FunctionArm(counting).fit(small.task)
+        def scores(source, history):
+            seen.append((len(source), history.shape))
+            return np.zeros(history.shape)
+
+        return scores
+
+    made = FunctionArm(function, space={"k": [1, 2, 3]}).fit(replace(small.task, trials=2))
+    assert called == [1, 2]
+    assert {len(made.tuned.trials)} == {4}
+    assert all(rows == shape[0] for rows, shape in seen)
     small.scores(made, 2)
-    assert calls == [{}]
+    assert called == [1, 2]
+
+
+def test_without_a_space_there_is_one_trial(small):
+    made = FunctionArm(lambda task: lambda source, history: history.toarray()).fit(small.task)
+    assert len(made.tuned.trials) == 1
     assert made.settings() == {}
+    expected = small.test.held.history(2).toarray()
+    np.testing.assert_array_equal(small.scores(made, 2), expected)
 
 
-def test_it_gets_the_rows_and_histories_of_a_block(small):
-    def echo(_):
-        return lambda source, history: source[:, None] + history.toarray()
+def test_a_function_alone_is_no_arm_and_the_message_says_what_makes_one():
+    from coldstart.arms import make_arms
 
-    made = FunctionArm(echo).fit(small.task)
-    block = slice(3, 8)
-    expected = small.test.source[block, None] + small.test.held.history(2)[block].toarray()
-    np.testing.assert_array_equal(small.scores(made, 2, block), expected.astype(np.float32))
-
-
-@pytest.mark.parametrize("trials", [1, 2])
-def test_it_has_no_more_trials_than_others(small, trials):
-    made = FunctionArm(by_counts, space={"power": [1.0, 0.5, 0.1]})
-    tried = made.fit(replace(small.task, trials=trials)).tuned.trials
-    assert [trial.shots for trial in tried] == [0] * trials + [2] * trials
+    with pytest.raises(TypeError, match=r"coldstart\.arms\.arm makes one of a function"):
+        make_arms([lambda task: None])

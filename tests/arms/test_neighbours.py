@@ -93,6 +93,19 @@ def test_nearest_is_the_same_whatever_is_held_at_one_time(rows, others, monkeypa
     assert (nearest(rows, others, 4).first(4) != whole).nnz == 0
 
 
+@pytest.mark.parametrize("k", [1, 3, 7])
+def test_the_first_of_many_are_the_nearest_of_few(rows, others, k):
+    few = nearest(rows, others, k).first(k)
+    assert (nearest(rows, others, 9).first(k) != few).nnz == 0
+
+
+def test_nobodys_rows_stay_in_the_arm(small):
+    arm = NeighboursArm().fit(small.task)
+    assert arm._kept is None
+    small.scores(arm, 2)
+    assert arm._kept is None
+
+
 def test_unit_rows_have_length_one_and_empty_rows_stay_empty():
     rows = unit_rows(csr_matrix(np.array([[3.0, 0.0, 4.0], [0.0, 0.0, 0.0]], np.float32)))
     np.testing.assert_allclose(rows.toarray(), [[0.6, 0.0, 0.8], [0.0, 0.0, 0.0]], rtol=1e-7)
