@@ -46,6 +46,13 @@ def fail(code: int, *arguments) -> str:
     return reasons[0]
 
 
+def fail_later(code: int, *arguments) -> str:
+    """The reason why a command does not work, after notes."""
+    done = invoke(*arguments)
+    assert (done.exit_code, done.stdout) == (code, "")
+    return done.stderr.splitlines()[-1]
+
+
 def content(folder: Path) -> dict[str, bytes | None]:
     """Everything below a folder, byte by byte."""
     return {str(path): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
@@ -128,7 +135,9 @@ def done(both, tmp_path_factory):
 class TestEvaluate:
     def test_results_have_the_pinned_schema(self, done):
         _, results, _ = done
-        assert set(results) == {"schema", "config", "rows", "comparisons", "timings"}
+        pinned = {"schema", "config", "rows", "comparisons", "timings"}
+        added = {"findings", "gate", "hygiene", "examples", "mixed", "trials"}
+        assert set(results) == pinned | added
         fields = {"arm", "shots", "metric", "n", "mean", "ci_low", "ci_high", "users"}
         assert all(set(row) == fields for row in results["rows"])
         assert {(row["arm"], row["shots"]) for row in results["rows"]} == {
@@ -139,9 +148,18 @@ class TestEvaluate:
         _, results, _ = done
         assert results["config"]["files"] == {"source": f"{log}#music", "target": f"{log}#book"}
 
-    def test_nothing_but_the_results_is_written(self, done):
+    def test_nothing_but_the_results_and_the_page_is_written(self, done):
         _, _, out = done
-        assert [path.name for path in out.iterdir()] == ["results.json"]
+        names = sorted(path.name for path in out.iterdir())
+        assert names == ["people.parquet", "report.html", "results.json", "split.parquet"]
+
+    def test_the_verdict_comes_first_and_stands_on_the_page(self, done):
+        run, results, out = done
+        sentence = results["findings"]["sentence"]
+        assert run.stdout.splitlines()[0] == sentence
+        assert sentence.startswith("Someone with no history in book ")
+        page = (out / "report.html").read_text()
+        assert all(part in page for part in sentence.removesuffix(".").split("; "))
 
     def test_the_table_shows_the_mean_and_interval_of_every_arm(self, done):
         run, results, _ = done
@@ -168,10 +186,11 @@ class TestEvaluate:
 
     def test_notes_and_sizes_go_to_stderr(self, done):
         run, _, out = done
-        source, target, wrote = run.stderr.splitlines()
+        source, target, wrote, page = run.stderr.splitlines()
         assert source.startswith("source: 270 users x 90 items, ")
         assert target.startswith("target: 270 users x 70 items, ")
         assert wrote == f"wrote {out / 'results.json'}"
+        assert page == f"wrote {out / 'report.html'}"
 
     def test_the_same_seed_gives_the_same_rows_and_another_seed_others(self, both, tmp_path):
         rows = []
@@ -181,6 +200,57 @@ class TestEvaluate:
             succeed("evaluate", *both, *options)
             rows.append(json.loads((out / "results.json").read_text())["rows"])
         assert rows[0] == rows[1] != rows[2]
+
+    def test_the_same_split_is_taken_from_a_file(self, done, both, tmp_path):
+        _, results, out = done
+        options = "--arms=popularity,mean-prior", "--shots=0,1", "--seed=7", "--out", tmp_path
+        succeed("evaluate", *both, *options, "--split", out / "split.parquet")
+        again = json.loads((tmp_path / "results.json").read_text())
+        assert again["config"]["split"] == results["config"]["split"]
+        assert [row["users"] for row in again["rows"]] == [
+            row["users"] for row in results["rows"] if row["arm"] != "warm:ridge"
+        ]
+
+    def test_a_split_of_other_logs_is_refused(self, done, both, log):
+        _, _, out = done
+        swapped = ["--source", f"{log}#book", "--target", f"{log}#music"]
+        words = fail_later(1, "evaluate", *swapped, "--split", out / "split.parquet")
+        assert "take split.parquet of a run on the same two logs" in words
+
+    def test_protocols_levels_trials_seeds_and_titles_reach_the_evaluation(self, both, tmp_path):
+        titles = tmp_path / "titles.csv"
+        titles.write_text("item,title\n" + "".join(f"t{n},Book {n}\n" for n in range(70)))
+        options = ["--protocol=anchors", "--levels=20,50", "--trials=2", "--seeds=2", "--budget=60"]
+        arms = "--arms=popularity,mean-prior,neighbours"
+        more = "--shots=0", arms, "--titles", titles, "--out", tmp_path
+        printed = succeed("evaluate", *both, *options, *more)
+        results = json.loads((tmp_path / "results.json").read_text())
+        config = results["config"]
+        assert (config["protocol"], config["levels"], config["seeds"]) == (
+            "anchors",
+            [20, 50],
+            [0, 1],
+        )
+        assert (config["trials"], config["budget"]) == (2, 60)
+        assert {row["level"] for row in results["rows"]} == {20, 50}
+        assert all(len(tried["trials"]) == 2 for tried in results["trials"].values())
+        assert results["examples"][0]["truth"][0].startswith("Book ")
+        assert "people in both catalogs: 20" in printed
+
+    def test_sampled_figures_are_marked_as_biased_wherever_they_are_shown(self, both, tmp_path):
+        from coldstart.evaluation import evaluate
+        from coldstart.protocols import Sampled
+        from coldstart.results import SAMPLED
+
+        logs = (read_interactions(path) for path in (both[1], both[3]))
+        found = evaluate(
+            *logs, protocol=Sampled(negatives=20), arms=["popularity"], shots=(0,), factors=4
+        )
+        assert str(found).startswith(SAMPLED)
+        found.save(tmp_path)
+        invoke("report", tmp_path / "results.json")
+        assert "iased" in (tmp_path / "report.html").read_text()
+        assert SAMPLED in found.warnings()
 
     def test_options_reach_the_evaluation(self, both, tmp_path):
         options = ["--side=items", "--holdout=0.3", "--order=random", "--n=7", "--metric=recall"]
@@ -247,6 +317,41 @@ def raced(both, tmp_path_factory):
     done = invoke("benchmark", *both, "--shots=2", "--metric=recall", "--seed=4", "--out", out)
     assert done.exit_code == 0, done.stderr
     return done, json.loads((out / "benchmark.json").read_text()), out
+
+
+class TestReport:
+    def test_the_page_is_written_again_byte_for_byte(self, done, tmp_path):
+        _, _, out = done
+        run = invoke("report", out / "results.json", "--out", tmp_path / "again")
+        assert (run.exit_code, run.stdout) == (0, "")
+        assert run.stderr == f"wrote {tmp_path / 'again' / 'report.html'}\n"
+        pages = [folder / "report.html" for folder in (out, tmp_path / "again")]
+        assert pages[0].read_bytes() == pages[1].read_bytes()
+
+    def test_what_are_no_results_is_told(self, tmp_path):
+        path = tmp_path / "results.json"
+        assert "cannot read results from" in fail(1, "report", path)
+        path.write_text('{"schema": 1}')
+        assert "holds no results: it lacks" in fail(1, "report", path)
+
+
+class TestCompare:
+    def test_a_run_and_itself_differ_by_nothing_with_p_one(self, done):
+        _, _, out = done
+        path = out / "results.json"
+        found = json.loads(succeed("compare", path, path, "--json"))
+        assert len(found["pairs"]) == len(ARMS) * 2
+        for pair in found["pairs"]:
+            assert (pair["difference"], pair["p"], pair["p_holm"]) == (0, 1, 1)
+        assert found["notes"] == []
+        assert "of 30 and 30" in succeed("compare", path, path)
+
+    def test_without_people_it_says_what_writes_them(self, done, tmp_path):
+        _, _, out = done
+        copy = tmp_path / "results.json"
+        copy.write_bytes((out / "results.json").read_bytes())
+        reason = fail(1, "compare", out / "results.json", copy)
+        assert "coldstart evaluate --out writes beside results.json" in reason
 
 
 class TestBenchmark:
@@ -655,6 +760,10 @@ class TestWrongUsage:
             (["evaluate", "--order=size"], "'size' is not one of 'auto', 'time', 'random'"),
             (["evaluate", "--shots=a,b"], "expected integers separated by commas, got 'a,b'"),
             (["evaluate", "--shots="], "expected integers separated by commas, got ''"),
+            (["evaluate", "--levels=a"], "--levels: expected numbers separated by commas, got 'a'"),
+            (["evaluate", "--levels=0.1"], "protocol cold has no levels"),
+            (["evaluate", "--trials=0"], "Invalid value for '--trials'"),
+            (["compare", "a.json"], "Missing argument 'B/RESULTS.JSON'"),
             (["evaluate", "--shots=1.5"], "expected integers separated by commas, got '1.5'"),
             (["evaluate", "--source=a.csv"], "both --source and --target or neither"),
             (["evaluate", "--target=a.csv"], "both --source and --target or neither"),
@@ -682,6 +791,7 @@ class TestWrongUsage:
             (["--shots=0,-1"], "got [0, -1]"),
             (["--holdout=1.5"], "between 0 and 1, got 1.5"),
             (["--holdout=nan"], "between 0 and 1, got nan"),
+            (["--budget=0"], "budget must be None or a number of seconds above 0, got 0.0"),
         ],
     )
     def test_wrong_choices_are_told_with_those_there_are(self, options, words, both, tmp_path):

@@ -37,7 +37,7 @@ def test_its_scores_are_those_of_the_function_under_the_setting_that_was_chosen(
 def test_it_is_called_once_for_each_setting_and_sees_blocks_of_people(small):
     called, seen = [], []
 
-    def function(task, k):
+    def function(_, k):
         called.append(k)
 
         def scores(source, history):
