@@ -34,8 +34,8 @@ LAYERS = {
     "refit transfer_report warmstart",
     "measuring": "machine protocols arms results sitting pool standings findings groups "
     "saved_interactions sentence investigation conditions examples mixed_lists evaluation "
-    "side_by_side race catchup agreement overlap map_evidence shift similarity twins hygiene verdict "
-    "diagnosis_report diagnosis",
+    "side_by_side race catchup agreement overlap map_evidence shift similarity twins hygiene "
+    "verdict diagnosis_report diagnosis",
     "wiring": "asked tables report lists dataset_commands cli __main__ __init__",
 }
 # Factor models stand below the data and know nothing of how catalogs are read all the same.
