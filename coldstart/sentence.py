@@ -35,7 +35,8 @@ def sentence(found: Findings, target: str, side: str) -> str:
         return f"{who} gains nothing from the source: {measured}; serve without it."
     smallest = found.smallest_detectable["ratio"]
     told = f"; a gain below {smallest - 1:.0%} could not be seen" if math.isfinite(smallest) else ""
-    return f"Whether {who.lower()} gains is not decided by {found.users} people: {measured}{told}."
+    who = who[0].lower() + who[1:]
+    return f"Whether {who} gains is not decided by {found.users} people: {measured}{told}."
 
 
 def _launched(found: Findings, target: str) -> str:
