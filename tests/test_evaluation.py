@@ -15,12 +15,13 @@ from sklearn.metrics import ndcg_score
 
 from coldstart.adapters import IdentityAdapter
 from coldstart.arms import ARMS, Arm
+from coldstart.arms.base import TRIALS
 from coldstart.datasets import make_cross_domain, read_interactions
 from coldstart.errors import AlignmentError, AnchorError
-from coldstart.evaluation import DEFAULT_ARMS, evaluate
+from coldstart.evaluation import DEFAULT_ARMS, arms_for, evaluate
 from coldstart.interactions import Interactions
 from coldstart.metrics import METRICS
-from coldstart.protocols import Cold
+from coldstart.protocols import Cold, Drawn, Launch, Sampled, Temporal
 from coldstart.statistics import holm
 
 TOLERANCE = 1e-12  # means of a few dozen numbers in float64
@@ -432,6 +433,203 @@ def test_progress_is_shown_on_stderr_when_asked_for(logs, capfd):
     assert "arms: 100%" in err
 
 
+# What is tried, said of people, and drawn
+
+
+def test_every_arm_has_its_space_and_at_most_so_many_trials_in_the_results(results):
+    assert results.config["trials"] == TRIALS == 40
+    assert results.trials.keys() == set(DEFAULT_ARMS)
+    for told in results.trials.values():
+        for shots in {trial["shots"] for trial in told["trials"]}:
+            theirs = [trial for trial in told["trials"] if trial["shots"] == shots]
+            assert len(theirs) <= TRIALS
+            assert sum(trial["chosen"] for trial in theirs) == 1
+            assert all(trial["setting"].keys() == told["space"].keys() for trial in theirs)
+
+
+def test_trials_and_seconds_may_be_fewer(logs):
+    arms = ["popularity", "cold", "mean-prior", "neighbours", "joint", "warm:ridge"]
+    few = evaluate(*logs, shots=SHOTS, arms=arms, trials=2, **SETTINGS)
+    assert few.config["trials"] == 2
+    for arm, told in few.trials.items():
+        counts = [sum(trial["shots"] == k for trial in told["trials"]) for k in SHOTS]
+        assert max(counts) <= 2, arm
+    none = evaluate(*logs, shots=SHOTS, arms=arms[:-1], budget=1e-9, **SETTINGS)
+    for told in none.trials.values():
+        usual = [trial["setting"] for trial in told["trials"]]
+        assert usual == [{knob: values[0] for knob, values in told["space"].items()}] * 2
+    assert none.config["budget"] == 1e-9
+
+
+def people_of(results):
+    return pl.DataFrame(dict(results.people))
+
+
+def test_values_of_people_have_the_means_of_the_rows(results):
+    people = people_of(results)
+    left = people.filter(truth="left")
+    for (arm, shots), group in left.group_by("arm", "shots"):
+        for metric in METRICS:
+            row = results.value(arm, shots, metric)
+            assert group[metric].mean() == pytest.approx(row.mean, abs=TOLERANCE)
+            assert len(group) == row.users
+    assert left.select("arm", "shots").n_unique() == len(DEFAULT_ARMS) * len(SHOTS)
+    assert people.schema["person"] == pl.String
+
+
+def test_the_fixed_truth_has_the_same_people_and_the_means_of_the_curve(results):
+    fixed = people_of(results).filter(truth="fixed")
+    people = {frozenset(group["person"]) for _, group in fixed.group_by("arm", "shots")}
+    assert len(people) == 1
+    assert len(*people) == results.findings["users"]
+    curve = results.findings["curve"]
+    assert len(curve) == len(DEFAULT_ARMS) * len(SHOTS)
+    for row in curve:
+        theirs = fixed.filter(arm=row["arm"], shots=row["shots"])
+        assert theirs["ndcg"].mean() == pytest.approx(row["mean"], abs=TOLERANCE)
+
+
+def test_gains_are_differences_of_what_the_same_people_are_worth(results):
+    fixed = people_of(results).filter(truth="fixed")
+    found = results.findings
+    for gain in found["gains"]:
+        above, below = (
+            fixed.filter(arm=arm, shots=gain["shots"]).sort("person")["ndcg"]
+            for arm in (found["arm"], gain["baseline"])
+        )
+        difference = (above - below).to_numpy()
+        assert gain["difference"] == pytest.approx(difference.mean(), abs=TOLERANCE)
+        assert gain["ratio"] == pytest.approx(above.mean() / below.mean(), rel=1e-9)
+        assert gain["effect"] == pytest.approx(difference.mean() / difference.std(ddof=1))
+        assert gain["gain"] == pytest.approx((difference > 1e-9).mean(), abs=TOLERANCE)
+        assert gain["lose"] == pytest.approx((difference < -1e-9).mean(), abs=TOLERANCE)
+
+
+def test_comparisons_have_ratios_of_the_means_and_effects(results):
+    for row in results.comparisons:
+        means = [results.value(arm, row.shots, row.metric).mean for arm in (row.arm, row.baseline)]
+        if means[1]:
+            assert row.ratio == pytest.approx(means[0] / means[1], rel=1e-9)
+            if not math.isnan(row.ratio_low):
+                assert row.ratio_low <= row.ratio <= row.ratio_high
+        if row.difference:
+            assert row.effect * row.difference > 0
+
+
+def test_every_metric_of_everybody_is_saved_beside_the_results(logs, tmp_path):
+    found = evaluate(*logs, shots=(0,), arms=["popularity", "linear-rows"], **SETTINGS)
+    found.save(tmp_path)
+    saved = pl.read_parquet(tmp_path / "people.parquet")
+    assert saved.equals(people_of(found))
+    assert saved.columns == ["person", "seed", "level", "arm", "shots", "truth", *METRICS]
+
+
+def test_splits_that_were_saved_give_the_same_rows(logs, tmp_path):
+    settings = {"shots": SHOTS, "arms": ["popularity", "linear-rows"], **SETTINGS}
+    found = evaluate(*logs, **settings)
+    found.save(tmp_path)
+    drawn = Drawn.load(tmp_path / "split.parquet", *logs)
+    again = evaluate(*logs, protocol=drawn, **settings)
+    for part in ("rows", "comparisons", "findings"):
+        assert again.to_json()[part] == found.to_json()[part]
+    assert again.config["split"] == found.config["split"] == {"sha256": drawn.sha256}
+    other = evaluate(*logs, **{**settings, "rng": 5})
+    assert other.config["split"] != found.config["split"]
+
+
+# Several seeds, and other protocols
+
+QUICK = {"arms": ["popularity", "linear-rows"], **SETTINGS}
+
+
+def test_of_several_seeds_means_are_averaged_and_people_counted_each_time(logs):
+    settings = {"shots": (0, 2), **QUICK}
+    both = evaluate(*logs, seeds=2, **settings)
+    single = [evaluate(*logs, **{**settings, "rng": rng}) for rng in (4, 5)]
+    assert both.config["seeds"] == [4, 5]
+    for row in both.rows:
+        parts = [one.value(row.arm, row.shots, row.metric) for one in single]
+        mean = np.mean([part.mean for part in parts])
+        assert row.mean == pytest.approx(mean, abs=TOLERANCE)
+        assert row.users == sum(part.users for part in parts)
+        if row.metric != "coverage":
+            assert row.ci_low <= row.mean <= row.ci_high
+    people = people_of(both)
+    assert set(people["seed"]) == {4, 5}
+    for seed, one in zip((4, 5), single, strict=True):
+        assert people.filter(seed=seed).equals(people_of(one))
+    assert both.findings["users"] == sum(one.findings["users"] for one in single)
+    assert all(0 < row.p <= 1 for row in both.comparisons)
+
+
+def test_a_launch_has_a_row_for_every_share_and_tests_everybody(logs):
+    found = evaluate(*logs, protocol="launch", levels=[0.4, 1.0], **QUICK)
+    assert found.config["shots"] == (0,)
+    assert found.levels() == [0.4, 1.0] == found.config["levels"]
+    assert found.value("popularity", 0) == found.value("popularity", 0, level=1.0)
+    for row in found.rows:
+        assert row.level in (0.4, 1.0)
+    people = people_of(found)
+    assert set(people["level"]) == {0.4, 1.0}
+    for level in found.levels():
+        left = people.filter(level=level, truth="left", arm="popularity")
+        row = found.value("popularity", 0, level=level)
+        assert left["ndcg"].mean() == pytest.approx(row.mean, abs=TOLERANCE)
+        assert left["person"].n_unique() == len(left) == row.users > 0.6 * len(logs[1].users)
+    assert [one["level"] for one in found.findings["levels"]] == [0.4, 1.0]
+    assert "by the share of the log that is there" in found.findings["sentence"]
+
+
+def test_without_arms_of_ones_own_a_launch_leaves_out_what_would_have_people_twice():
+    assert set(DEFAULT_ARMS) - set(arms_for("launch")) == {"init"}
+    assert arms_for("cold") == DEFAULT_ARMS
+
+
+def test_with_fewer_anchors_only_arms_that_read_them_change(logs):
+    found = evaluate(*logs, protocol="anchors", levels=[5, 40], shots=(0,), **QUICK)
+    cold = evaluate(*logs, shots=(0,), **QUICK)
+    assert found.levels() == [5.0, 40.0]
+    few, more = (found.value("linear-rows", 0, level=level).mean for level in (5, 40))
+    assert few != more
+    for level in (5, 40):
+        row = found.value("popularity", 0, level=level)
+        assert row.users == cold.value("popularity", 0).users
+
+
+def test_sampled_figures_are_higher_and_marked_as_biased(logs):
+    found = evaluate(*logs, protocol=Sampled(negatives=9), shots=(0, 2), **QUICK)
+    cold = evaluate(*logs, shots=(0, 2), **QUICK)
+    for arm in QUICK["arms"]:
+        assert found.value(arm, 0).mean > 1.2 * cold.value(arm, 0).mean
+    assert str(found).startswith("biased: sampled negatives")
+    assert "biased" not in str(cold)
+
+
+def test_at_one_moment_both_logs_are_cut(logs):
+    rng = np.random.default_rng(0)
+    timed = [
+        Interactions(log.user_items, log.users, log.items, rng.integers(0, 900, log.nnz))
+        for log in logs
+    ]
+    found = evaluate(*timed, protocol="temporal", shots=(0, 1), **QUICK)
+    (split,) = Temporal().splits(*timed, side="users", seed=SETTINGS["rng"])
+    assert found.config["protocol"] == "temporal"
+    assert found.config["train"]["interactions"] == split.train.nnz < timed[1].nnz
+    counted = np.diff(split.test.held.truth(0).indptr) > 0
+    assert found.value("popularity", 0).users == counted.sum()
+
+
+def test_protocols_may_be_values_and_levels_belong_to_names(logs):
+    found = evaluate(*logs, protocol=[Launch(0.5)], **QUICK)
+    assert found.levels() == [0.5]
+    with pytest.raises(ValueError, match=r"protocols such as Cold\(\) without levels, got Launch"):
+        evaluate(*logs, protocol=Launch(0.5), levels=[0.1], **QUICK)
+    with pytest.raises(ValueError, match=r"protocol must be a name of cold, .*, got \[\]"):
+        evaluate(*logs, protocol=[], **QUICK)
+    with pytest.raises(ValueError, match="protocol cold has no levels"):
+        evaluate(*logs, levels=[0.1], **QUICK)
+
+
 def test_the_default_arms_are_known_and_have_an_arm_without_a_source():
     assert set(DEFAULT_ARMS) <= set(ARMS)
     assert not all(ARMS[name]().uses_source for name in DEFAULT_ARMS)
@@ -455,6 +653,10 @@ def test_the_default_arms_are_known_and_have_an_arm_without_a_source():
         ({"shots": (0, 1.5)}, ValueError, r"whole numbers of at least 0, got \(0, 1.5\)"),
         ({"shots": (math.nan,)}, ValueError, r"whole numbers of at least 0, got \(nan,\)"),
         ({"shots": "0,1"}, ValueError, "whole numbers of at least 0, got '0,1'"),
+        ({"seeds": 0}, ValueError, "seeds must be a whole number of at least 1, got 0"),
+        ({"trials": 0}, ValueError, "trials must be a whole number of at least 1, got 0"),
+        ({"budget": 0}, ValueError, "budget must be None or a number of seconds above 0, got 0"),
+        ({"budget": True}, ValueError, "a number of seconds above 0, got True"),
         ({"n": 0}, ValueError, "n must be a whole number of at least 1, got 0"),
         ({"n": 2.5}, ValueError, "n must be a whole number of at least 1, got 2.5"),
         ({"factors": 0}, ValueError, "factors must be a whole number of at least 1, got 0"),
