@@ -346,6 +346,20 @@ class TestStrength:
         assert set(warm.strength_.centre) <= set(grids.CENTRES)
         assert warm.strength == "auto"
         assert isinstance(warm.adapter_.ridge, float)  # chosen too
+        chosen = {trial["shots"]: trial for trial in warm.trials_ if trial["chosen"]}
+        assert sorted(chosen) == list(warm.strength_.shots)
+        strengths = zip(sorted(chosen), warm.strength_.temper, warm.strength_.centre, strict=True)
+        for k, temper, centre in strengths:
+            setting = chosen[k]["setting"]
+            assert (setting["temper"], setting["centre"]) == (temper if k else 1.0, centre)
+            assert setting["adapter"].startswith("RidgeAdapter(")
+        grid = len(grids.TEMPERS) + len(grids.CENTRES)
+        assert len(warm.trials_) > grid * len(chosen)
+
+    def test_where_nobody_is_asked_nothing_was_tried(self, logs):
+        few = logs[0].keep_users(np.isin(logs[0].users.ids, logs[1].users.ids[:6]))
+        warm = make_warm(strength="auto", adapter=RidgeAdapter()).fit(few, logs[1])
+        assert warm.trials_ == []
 
     def test_a_target_of_fewer_items_than_factors_is_held_by_something(self):
         """Without a ridge plain ALS would have no solution there."""

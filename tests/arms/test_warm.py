@@ -79,6 +79,25 @@ def test_validation_people_are_not_even_looked_at(arm, task, small):
     assert blind.settings() == arm.settings()
 
 
+def test_no_more_is_tried_than_by_other_arms_and_one_way_is_chosen(arm, task, adapter):
+    """The choice among all has what its own budget allows, unless the task says how many."""
+    told = arm.tuned.to_json()
+    for shots in {trial["shots"] for trial in told["trials"]}:
+        theirs = [trial for trial in told["trials"] if trial["shots"] == shots]
+        assert len(theirs) <= task.most or adapter == "auto"
+        assert sum(trial["chosen"] for trial in theirs) == 1
+    assert {0, 2} <= {trial["shots"] for trial in told["trials"]}
+
+
+@pytest.mark.parametrize("name", ["ridge", "auto"])
+def test_trials_and_seconds_of_the_task_are_those_of_the_search(task, name):
+    few = WarmArm(name).fit(replace(task, trials=3))
+    counts = [sum(trial.shots == k for trial in few.tuned.trials) for k in task.shots]
+    assert counts == [3, 3]
+    late = WarmArm(name).fit(replace(task, budget=1e-9)).tuned.trials
+    assert len({trial.setting["adapter"] for trial in late}) == 1
+
+
 def test_settings_are_the_report_of_the_fit(arm, adapter, task):
     settings = arm.settings()
     options = [*candidates(named(adapter)), *([FusedAdapter()] if adapter == "auto" else [])]
