@@ -19,8 +19,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldstart.errors import ArtefactError, DataError
+from coldstart.locks import alone
 from coldstart.provenance import libraries
 
 __all__ = [
@@ -49,6 +50,7 @@ VERSION = 4  # goes up with every change of what `WarmStart.save` writes
 READABLE = 3  # the oldest version whose content is still understood
 
 ATTEMPTS = 20  # to read a folder that is saved into meanwhile
+STUCK = 5  # attempts at the same model, one after the other: then it is damaged
 
 _MANIFEST = "manifest.json"
 _UNFINISHED = ".coldstart-unfinished"
@@ -107,7 +109,7 @@ def write_artefact(
     try:
         check_replaceable(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        with alone(folder):
             try:
                 _write_arrays(folder, list(parts.values()))
                 _write_unfinished(folder / _MANIFEST, lambda file: file.write(text.encode()))
@@ -151,7 +153,7 @@ def read_artefact(
         format.
     """
     folder = Path(path)
-    attempt = 0
+    attempt = stuck = 0
     while True:
         entries, content = _read_manifest(folder, oldest=READABLE)
         try:
@@ -160,25 +162,9 @@ def read_artefact(
         except ArtefactError:  # perhaps another model was saved meanwhile
             attempt += 1
             same = _read_manifest(folder, oldest=READABLE)[0] == entries
-            if attempt == ATTEMPTS or (same and attempt > 1):
+            stuck = stuck + 1 if same else 0  # or two others, the second being the first again
+            if attempt == ATTEMPTS or stuck == STUCK:
                 raise
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other save is at work in the folder; that of one that was killed is over."""
-    if os.name != "posix":
-        yield
-        return
-    import fcntl
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # a disk of another machine may have no locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def verify_artefact(path: str | os.PathLike[str]) -> None:

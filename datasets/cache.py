@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from coldstart import locks
 from coldstart.datasets.data_set import DataSet
 from coldstart.datasets.registry import DATA_SETS, data_set
 from coldstart.errors import DataError, DownloadError
@@ -90,15 +91,5 @@ def alone(folder: Path) -> Iterator[None]:
             f"cannot make the folder {folder} ({error.strerror}): name another one in "
             "COLDSTART_DATA"
         ) from None
-    if os.name != "posix":
+    with locks.alone(folder):
         yield
-        return
-    import fcntl
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # a disk of another machine may have no locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -59,7 +59,8 @@ def test_the_example_with_a_model_of_another_library_runs(tmp_path, monkeypatch)
 def test_the_arm_of_ones_own_runs_and_is_tuned_like_the_others():
     text = (ROOT / "docs" / "evaluation.md").read_text()
     (own,) = re.findall(r"```python\n(.*?)```", text, re.S)
-    small = own.replace("rng=0", "n_users=200, rng=0").replace("shots=(0, 5)", "shots=(0,), factors=4")
+    small = own.replace("rng=0", "n_users=200, rng=0")
+    small = small.replace("shots=(0, 5)", "shots=(0,), factors=4")
     exec(compile(small, "evaluation.md", "exec"), names := {})
     assert len(names["results"].trials["damped"]["trials"]) == 2
     begin = own.index("@arm")

@@ -23,7 +23,7 @@ FOLDERS = {
 # A module imports from its own layer, without going round in a circle, and from those above it.
 # A folder is one word here, and stands for every module in it.
 LAYERS = {
-    "values": "errors threads vocabulary frames interactions foreign factors features prior",
+    "values": "errors locks threads vocabulary frames interactions foreign factors features prior",
     "data": "datasets",
     "factor models": "kernels basis equations covariance rows rowmap evidence als popularity "
     "ranking row_loss targets",
