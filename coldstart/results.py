@@ -20,6 +20,10 @@ SCHEMA = 1
 PEOPLE = "people.parquet"
 SPLIT = "split.parquet"
 SAMPLED = "biased: sampled negatives, only to set a number beside published tables"
+TWO_SEEDS = (
+    "warning: two seeds say next to nothing of how seeds differ, so intervals may be absurdly wide, "
+    "or too narrow: take three at least, better five"
+)
 PARTS = ("findings", "gate", "hygiene", "examples", "mixed", "trials")
 
 
@@ -196,11 +200,19 @@ class Results:
             for line in cells
         )
 
+    @property
+    def test(self) -> str:
+        """What p values are of."""
+        several = len(self.config.get("seeds", [])) > 1
+        return "Student's t over people and seeds" if several else "sign flips"
+
     def warnings(self) -> list[str]:
         """What has to be said beside every figure: that sampled ones are biased, and what looks
         wrong with the data.
         """
         marks = [SAMPLED] if self.config.get("protocol") == "sampled" else []
+        if len(self.config.get("seeds", [])) == 2:
+            marks.append(TWO_SEEDS)
         return marks + [
             f"warning: {check['text']}" for check in self.hygiene if check["level"] == "warning"
         ]

@@ -45,7 +45,7 @@ def show(results: Results) -> None:
     if results.comparisons:
         console.print(
             "difference to the best arm without a source, in points, and ratio of means; effect in "
-            "standard deviations; p of sign flips, corrected over arms (Holm)"
+            f"standard deviations; p of {results.test}, corrected over arms (Holm)"
         )
         for level in levels:
             if level is not None:
