@@ -24,7 +24,7 @@ from coldstart.investigation import investigate
 from coldstart.metrics import metric as metric_named
 from coldstart.mixed_lists import mixed_lists
 from coldstart.pool import Pool
-from coldstart.protocols import PROTOCOLS, Drawn, Hiding, Split, series, task_of
+from coldstart.protocols import LEVELS, PROTOCOLS, Drawn, Hiding, Split, series, task_of
 from coldstart.results import Results
 from coldstart.sitting import available, sit
 from coldstart.standings import comparisons_of, rows_of
@@ -213,6 +213,11 @@ def _protocols(
     if isinstance(protocol, str):
         return series(protocol, levels, **settings)
     given = [protocol] if isinstance(protocol, Hiding) else list(protocol)
+    if len(given) > 1 and any(one.name not in LEVELS for one in given):
+        raise ValueError(
+            "only protocols with levels, Launch or FewAnchors, can be evaluated together: "
+            f"evaluate {', '.join(one.name for one in given)} one by one"
+        )
     if levels is not None or not given or not all(isinstance(one, Hiding) for one in given):
         raise ValueError(
             f"protocol must be a name of {', '.join(PROTOCOLS)}, with levels or without, or "

@@ -105,7 +105,7 @@ def _gain(pool: Pool, arm: str, shots: int, truth: str, baseline: str | None) ->
     above, below = (_main(pool, one, shots, truth) for one in (arm, baseline))
     difference = above - below
     mean, low, high = pool.summary(difference, counted)
-    ratio, ratio_low, ratio_high = pool.ratio(above, below)
+    ratio, ratio_low, ratio_high = pool.ratio(above, below, counted)
     gain, lose, unchanged = shares(difference)
     numbers = (mean, low, high, ratio, ratio_low, ratio_high, effect_size(difference))
     more = (pool.p_values(difference, counted), gain, lose, unchanged)

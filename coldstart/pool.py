@@ -149,9 +149,18 @@ class Pool:
             return sign_flip_p(differences, rng=self.seed)
         return two_level(differences, self.people[counted], self.seeds[counted], rng=self.seed).p
 
-    def ratio(self, above: Floats, below: Floats) -> tuple[Floats, Floats, Floats]:
-        """Ratio of means (n_columns,) and its 95% limits, over people."""
-        return ratio_of_means(above, below, rng=self.seed)
+    def ratio(self, above: Floats, below: Floats, counted: Mask) -> tuple[Floats, Floats, Floats]:
+        """Ratio of means (n_columns,) of values (n_counted, n_columns) and its 95% limits; over
+        people, and over seeds where there are several, by its linear part.
+        """
+        if not self.several or len(above) < 2:
+            return ratio_of_means(above, below, rng=self.seed)
+        means = [self.summary(values, counted)[0] for values in (above, below)]
+        ratio = np.full(len(means[0]), np.nan)
+        np.divide(means[0], means[1], out=ratio, where=means[1] > 0)
+        scale = np.where(means[1] > 0, means[1], np.nan)
+        _, low, high = self.summary((above - ratio * below) / scale, counted)
+        return ratio, ratio + low, ratio + high
 
     def coverage(self, arm: str, shots: int, truth: str = LEFT) -> float:
         """Share of the catalog that is listed for anybody, averaged over sittings."""

@@ -21,8 +21,8 @@ PEOPLE = "people.parquet"
 SPLIT = "split.parquet"
 SAMPLED = "biased: sampled negatives, only to set a number beside published tables"
 TWO_SEEDS = (
-    "warning: two seeds say next to nothing of how seeds differ, so intervals may be absurdly wide, "
-    "or too narrow: take three at least, better five"
+    "warning: two seeds say next to nothing of how seeds differ, so intervals may be absurdly "
+    "wide, or too narrow: take three at least, better five"
 )
 PARTS = ("findings", "gate", "hygiene", "examples", "mixed", "trials")
 

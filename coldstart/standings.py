@@ -62,7 +62,7 @@ def _compared(pool: Pool, shots: int) -> list[Comparison]:
         [
             *pool.summary(differences, counted),
             pool.p_values(differences, counted),
-            *pool.ratio(above, below),
+            *pool.ratio(above, below, counted),
             effect_size(differences),
         ]
     ).reshape(8, len(others), n_metrics)

@@ -673,6 +673,11 @@ def test_arguments_out_of_range_are_refused(logs, arguments, error, reason):
         evaluate(*logs, **{**SETTINGS, "arms": ["popularity"], **arguments})
 
 
+def test_protocols_without_levels_are_evaluated_one_by_one(logs):
+    with pytest.raises(ValueError, match="evaluate cold, launch one by one"):
+        evaluate(*logs, protocol=[Cold(), Launch()], arms=["popularity"], **SETTINGS)
+
+
 def test_anything_but_interactions_is_refused(logs):
     source, target = logs
     with pytest.raises(TypeError, match="must be Interactions, got csr_matrix"):

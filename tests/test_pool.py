@@ -122,10 +122,22 @@ def test_of_nobody_nothing_is_known(pool):
 
 def test_ratios_are_those_of_the_means(pool):
     above, below = (pool.of_counted(arm, 0, FIXED)[:, [NDCG]] for arm in ("strong", "weak"))
-    ratio, low, high = pool.ratio(above, below)
+    ratio, low, high = pool.ratio(above, below, pool.counted(0, FIXED))
     assert ratio[0] == pytest.approx(above.mean() / below.mean(), rel=1e-12)
     assert low[0] < ratio[0] < high[0]
     assert np.isfinite(effect_size(above - below)).all()
+
+
+def test_with_several_seeds_a_ratio_has_the_interval_of_both_levels(halves):
+    counted = halves.counted(0, LEFT)
+    above, below = (halves.of_counted(arm, 0, LEFT)[:, [NDCG]] for arm in ("strong", "weak"))
+    ratio, low, high = halves.ratio(above, below, counted)
+    means = [halves.summary(values, counted)[0][0] for values in (above, below)]
+    assert ratio[0] == pytest.approx(means[0] / means[1], rel=1e-12)
+    bent = (above - ratio[0] * below) / means[1]
+    found = two_level(bent, halves.people[counted], halves.seeds[counted])
+    assert found.mean[0] == pytest.approx(0, abs=1e-12)
+    assert (low[0], high[0]) == pytest.approx((ratio[0] + found.low[0], ratio[0] + found.high[0]))
 
 
 def test_coverage_and_popularity_are_those_of_the_lists(pool):
