@@ -34,7 +34,10 @@ _INTERRUPTED = 130
 
 Side = Literal["users", "items"]
 Protocol = Literal["cold", "mixed", "launch", "temporal", "anchors", "sampled"]
-_SOURCE = typer.Option(metavar="PATH[#DOMAIN]", help="Log of the rich catalog: CSV, TSV, Parquet.")
+_SOURCE = typer.Option(
+    metavar="PATH[#DOMAIN]",
+    help="Log of the rich catalog: CSV, TSV, Parquet, RecBole's .inter, or a data set's name.",
+)
 _TARGET = typer.Option(metavar="PATH[#DOMAIN]", help="Log of the new catalog.")
 _SIDE = typer.Option(help="Whose embeddings are mapped.")
 _FACTORS = typer.Option(min=1, help="Width of the embeddings.")
@@ -43,7 +46,9 @@ _LENGTH = typer.Option("--n", min=1, help="Length of the lists.")
 _METRIC = typer.Option(
     help="ndcg, recall, mrr, hit_rate, precision, map, f1, r_precision, rbp or first."
 )
-_HOLDOUT = typer.Option(help="Share of the anchors that are tested.")
+_HOLDOUT = typer.Option(
+    help="Share of the anchors that are tested; launch and temporal test everybody they can."
+)
 _USER = typer.Option(metavar="COLUMN", help="Column of user ids.")
 _ITEM = typer.Option(metavar="COLUMN", help="Column of item ids.")
 _WEIGHT = typer.Option(metavar="COLUMN", help="Column of weights; without it every row counts 1.")

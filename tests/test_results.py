@@ -239,3 +239,22 @@ def test_the_table_has_a_line_per_arm_in_percent_and_no_interval_where_there_is_
         "warm:ridge   25.00 [12.50, 50.00]  nan",
     ]
     assert results.table("coverage").splitlines()[1] == "popularity       75.00   6.25"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "test", "told"),
+    [
+        ([0], "sign flips", 0),
+        ([0, 1], "Student's t over people and seeds", 1),
+        ([0, 1, 2], None, 0),
+    ],
+)
+def test_it_says_what_p_values_are_of_and_that_two_seeds_are_too_few(results, seeds, test, told):
+    found = replace(results, config={**results.config, "seeds": seeds})
+    assert found.test == (test or "Student's t over people and seeds")
+    assert sum("two seeds" in warning for warning in found.warnings()) == told
+
+
+def test_checks_that_warn_are_told_beside_every_figure(results):
+    checks = [{"level": level, "text": f"a {level}."} for level in ("ok", "note", "warning")]
+    assert replace(results, hygiene=checks).warnings() == ["warning: a warning."]
