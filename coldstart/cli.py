@@ -185,23 +185,26 @@ def evaluate(
         _check_folder(out)
 
     from coldstart.arms import make_arms
-    from coldstart.evaluation import arms_for
     from coldstart.evaluation import evaluate as measure
     from coldstart.metrics import metric as metric_named
     from coldstart.protocols import Drawn, series
 
     metric_named(metric)
     series(protocol, at)
-    named = arms_for(protocol) if arms is None else [name.strip() for name in arms.split(",")]
-    chosen = make_arms(named)  # before anything is read
+    if split is not None and (protocol != "cold" or at is not None):
+        raise ValueError("--split brings its own protocol: leave out --protocol and --levels")
+    chosen = None if arms is None else make_arms([name.strip() for name in arms.split(",")])
     columns = _Columns(user, item, weight, timestamp, domain)
     named_titles = {} if titles is None else columns.titles(titles)
     logs = columns.read_or_draw(source, target, seed)
-    swapped = [log.T for log in logs] if side == "items" else logs
+    drawn = None
+    if split is not None:
+        drawn = Drawn.load(split, *([log.T for log in logs] if side == "items" else logs))
+        _tell(f"split: {drawn.protocols[0].name}; --seed is of models alone, --holdout of nothing")
     results = measure(
         *logs,
         side=side,
-        protocol=protocol if split is None else Drawn.load(split, *swapped),
+        protocol=drawn or protocol,
         levels=at,
         shots=returned,
         arms=chosen,
@@ -222,10 +225,12 @@ def evaluate(
     tables.show(results)
     if out is not None:
         from coldstart.report import write_report
+        from coldstart.results import PEOPLE, SPLIT
 
         more = {"files": {"source": source, "target": target}, "command": _command_line()}
         results = replace(results, config={**results.config, **more})
-        _tell(f"wrote {results.save(out)}")
+        path = results.save(out)
+        _tell(f"wrote {path}, and {PEOPLE} and {SPLIT} beside it")
         _tell(f"wrote {write_report(results, out)}")
 
 

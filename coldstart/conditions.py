@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,16 +16,16 @@ __all__ = ["conditions"]
 
 
 def conditions(
-    pools: Sequence[Pool],
-    protocols: Sequence[Hiding],
+    pool: Pool,
+    protocol: Hiding,
     source: Interactions,
     target: Interactions,
     found: Findings | None,
 ) -> list[Check]:
     """What is to be said of the data and of this test of them."""
-    sitting = pools[0].sittings[0]
+    sitting = pool.sittings[0]
     told = checks(source, target, side=sitting.task.side)
-    times = _test_times(sitting, protocols[0], source, target)
+    times = _test_times(sitting, protocol, source, target)
     told += filter(None, [time_check(sitting.split.source, times)])
     if found is not None:
         gain = found.gains[0]

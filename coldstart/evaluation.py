@@ -20,12 +20,13 @@ from coldstart.conditions import conditions
 from coldstart.examples import examples
 from coldstart.heldout import Order
 from coldstart.interactions import Interactions
-from coldstart.investigation import investigate
+from coldstart.investigation import investigate, main_pool
 from coldstart.metrics import metric as metric_named
 from coldstart.mixed_lists import mixed_lists
 from coldstart.pool import Pool
 from coldstart.protocols import LEVELS, PROTOCOLS, Drawn, Hiding, Split, series, task_of
 from coldstart.results import Results
+from coldstart.sentence import mixed_sentence
 from coldstart.sitting import available, sit
 from coldstart.standings import comparisons_of, rows_of
 from coldstart.twins import twin_columns
@@ -152,7 +153,7 @@ def evaluate(
     _check_whole(1, factors=factors, n=n, seeds=seeds)
     _check_whole(0, rng=rng, num_threads=num_threads)
     _check_limits(trials, budget)
-    name = protocol if isinstance(protocol, str) else ""
+    name = _name(protocol)
     shots = _ascending(SHOTS.get(name, SHOTS["cold"]) if shots is None else shots)
     chosen = make_arms(arms_for(name) if arms is None else arms)
     source, target = _swapped_for(side, source, target)
@@ -177,8 +178,12 @@ def evaluate(
     pools = _pools(drawn.splits, target, chosen, make_task, _twins(source, target), show_progress)
     pools = [replace(pool, same_people=same_people) for pool in pools]
     missing = {name: why for pool in pools for name, why in available(pool.sittings)[1].items()}
-    found = investigate(pools, drawn.protocols[0].name, names, side)
+    kind = drawn.protocols[0].name
+    main, found = main_pool(pools, kind), investigate(pools, kind, names, side)
+    lists = mixed_lists(main)
     told = None if found is None else found.to_json()
+    if told is not None and lists is not None:
+        told["sentence"] += mixed_sentence(lists, told["arm"], side)
     return Results(
         config={
             **_config(drawn.protocols[-1], pools, source, target),
@@ -192,16 +197,24 @@ def evaluate(
         comparisons=tuple(row for pool in pools for row in comparisons_of(pool)),
         timings=_timings(pools),
         findings=told,
-        gate=_gate(pools[0]),
+        gate=_gate(main),
         hygiene=[
-            check.to_json() for check in conditions(pools, drawn.protocols, source, target, found)
+            check.to_json() for check in conditions(main, drawn.protocols[0], source, target, found)
         ],
-        examples=[] if found is None else examples(pools[0], found.shown, side, titles or {}),
-        mixed=mixed_lists(pools[0]),
-        trials=_trials(pools[0]),
+        examples=[] if found is None else examples(main, found.shown, side, titles or {}),
+        mixed=lists,
+        trials=_trials(pools),
         people=_joined([pool.table() for pool in pools]),
         drawn=drawn,
     )
+
+
+def _name(protocol: Any) -> str:
+    """Of a protocol, or of the first of several."""
+    if isinstance(protocol, Drawn):
+        protocol = protocol.protocols
+    first = protocol if isinstance(protocol, str | Hiding) else next(iter(protocol), "")
+    return first if isinstance(first, str) else str(getattr(first, "name", ""))
 
 
 def _protocols(
@@ -280,10 +293,20 @@ def _gate(pool: Pool) -> dict[str, str] | None:
     return None
 
 
-def _trials(pool: Pool) -> dict[str, Any]:
-    """Search space and every trial of the arms that made choices."""
-    arms = {arm: pool.served(arm)[0].arm for arm in pool.arms}
-    return {name: arm.tuned.to_json() for name, arm in arms.items() if hasattr(arm, "tuned")}
+def _trials(pools: Sequence[Pool]) -> dict[str, Any]:
+    """Search space and every trial of the arms that made choices; where there are several sittings,
+    each trial says by its number of which it is.
+    """
+    sittings = [sitting for pool in pools for sitting in pool.sittings]
+    found: dict[str, Any] = {}
+    for number, sitting in enumerate(sittings):
+        for served in sitting.served:
+            if hasattr(served.arm, "tuned"):
+                told = served.arm.tuned.to_json()
+                where = {"sitting": number} if len(sittings) > 1 else {}
+                arm = found.setdefault(served.arm.name, {"space": told["space"], "trials": []})
+                arm["trials"] += [{**trial, **where} for trial in told["trials"]]
+    return found
 
 
 def _joined(tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -324,7 +347,8 @@ def _config(
         "target": _size(target),
         "train": _size(split.train),
         "eligible": split.eligible,
-        "test": len(pools[-1].people),
+        "test": len(np.unique(pools[-1].people)),
+        "measured": len(pools[-1].people),
         "validation": len(split.validation),
         "test_interactions_outside_catalog": int(split.test.held.dropped.sum()),
         "settings": {arm: one.settings() for arm, one in served.items()},

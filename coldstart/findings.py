@@ -83,6 +83,7 @@ class Findings:
     sentence: str
     answer: str
     protocol: str
+    level: float | None
     arm: str
     metric: str
     n: int

@@ -97,7 +97,7 @@ def _row(
         "by": by,
         "group": group,
         "shots": shots,
-        "users": int(who.sum()),
+        "users": pool.persons(who),
         "baseline": float(below.mean()) if len(below) else float("nan"),
         "mean": float(above.mean()) if len(above) else float("nan"),
         "difference": mean,

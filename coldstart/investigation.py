@@ -25,7 +25,7 @@ from coldstart.sentence import sentence
 from coldstart.sitting import FIXED, TWINLESS
 from coldstart.statistics import holm
 
-__all__ = ["gains_of", "headline_arm", "investigate"]
+__all__ = ["gains_of", "headline_arm", "investigate", "main_pool"]
 
 LEVEL = 0.05
 WORTHWHILE = 0.05  # a gain that would be worth having, as a share of what there is without a source
@@ -44,15 +44,20 @@ def headline_arm(pool: Pool) -> str | None:
     return max(warm or using, key=lambda arm: pool.validation(arm, first), default=None)
 
 
+def main_pool(pools: Sequence[Pool], protocol: str) -> Pool:
+    """The level that findings are about: of a launch its beginning, of anchors all there are."""
+    return pools[-1] if protocol == "anchors" else pools[0]
+
+
 def investigate(
     pools: Sequence[Pool], protocol: str, names: tuple[str, str], side: str
 ) -> Findings | None:
-    """What the people of the first pool say of the headline arm, and what the others add; None
+    """What the people of the main pool say of the headline arm, and what the others add; None
     where there is nothing to compare, or nobody with anything to find.
 
     `names` are those of source and target in words.
     """
-    pool = pools[0]
+    pool = main_pool(pools, protocol)
     arm = headline_arm(pool)
     task = pool.sittings[0].task
     if arm is None or pool.baseline(pool.shots[0]) is None:
@@ -63,14 +68,15 @@ def investigate(
     fair = _gain(pool, arm, first, FIXED, pool.baseline(first))
     found = Findings(
         sentence="",
-        answer=_answer(gains, fair),
+        answer=_whole_answer(protocol, _levels(pools, arm), _answer(gains, fair)),
         protocol=protocol,
+        level=pool.level,
         arm=arm,
         metric=task.metric,
         n=task.n,
         shots=pool.shots,
         reserved=pool.shots[-1],
-        users=int(pool.counted(pool.shots[-1], FIXED).sum()),
+        users=pool.persons(pool.counted(pool.shots[-1], FIXED)),
         curve=_curve(pool, FIXED),
         gains=gains,
         fair=fair,
@@ -130,8 +136,24 @@ def _answer(gains: Sequence[Gain], fair: Gain) -> str:
         return "gain"
     if fair.p <= LEVEL and fair.difference < 0:
         return "loss"
-    excluded = math.isfinite(fair.ratio_high) and fair.ratio_high < 1 + WORTHWHILE
-    return "no gain" if excluded or fair.difference <= 0 else "undecided"
+    known = math.isfinite(fair.ratio_high)
+    excluded = fair.ratio_high < 1 + WORTHWHILE if known else fair.ci_high <= 0
+    return "no gain" if excluded else "undecided"
+
+
+def _whole_answer(protocol: str, levels: Sequence[dict[str, Any]], main: str) -> str:
+    """Of all levels together, by p values corrected over them; none of sampled negatives."""
+    if protocol == "sampled":
+        return "biased"
+    corrected = holm([level["p"] for level in levels])
+    certain = {
+        level["difference"] > 0
+        for level, p in zip(levels, corrected, strict=True)
+        if p <= LEVEL and level["difference"]
+    }
+    if len(certain) == 2:
+        return "depends"
+    return main if not certain else ("gain" if certain.pop() else "loss")
 
 
 def _curve(pool: Pool, truth: str) -> list[dict[str, Any]]:
@@ -149,7 +171,7 @@ def _curve(pool: Pool, truth: str) -> list[dict[str, Any]]:
                     "mean": mean,
                     "ci_low": low,
                     "ci_high": high,
-                    "users": int(counted.sum()),
+                    "users": pool.persons(counted),
                     "uses_source": pool.uses_source(arm),
                 }
             )

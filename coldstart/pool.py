@@ -78,6 +78,10 @@ class Pool:
         """Whether there are several seeds."""
         return len(np.unique(self.seeds)) > 1
 
+    def persons(self, counted: Mask) -> int:
+        """How many different people those who count (n,) are."""
+        return len(np.unique(self.people[counted]))
+
     def served(self, arm: str) -> list[Served]:
         """By one arm, sitting by sitting."""
         return [one for s in self.sittings for one in s.served if one.arm.name == arm]

@@ -27,15 +27,26 @@ def saved(pool: Pool, arm: str, baselines: Mapping[int, str]) -> Saved:
     first, last = pool.shots[0], pool.shots[-1]
     columns = [pool.of_counted(arm, first, FIXED)[:, place]]
     columns += [pool.of_counted(baselines[k], k, FIXED)[:, place] for k in pool.shots]
-    values = np.stack(columns, axis=1)  # (n_counted, 1 + n_shots)
-    rng = np.random.default_rng(pool.seed)
-    means = np.vstack([values.mean(axis=0), resampled_means(values, RESAMPLES, rng)])
+    columns.append(np.ones(len(columns[0])))
+    # sums of each person, who may be there once with every seed, and how often that is
+    sums = _summed(np.stack(columns, axis=1), pool.people[pool.counted(last, FIXED)])
+    drawn = resampled_means(sums, RESAMPLES, np.random.default_rng(pool.seed))
+    whole = np.vstack([sums.mean(axis=0), drawn])
+    means = whole[:, :-1] / whole[:, -1:]  # (1 + RESAMPLES, 1 + n_shots)
     needed = np.array([_caught_up(shots, row[1:], row[0]) for row in means])
     rising = np.sort(needed[1:])  # some may be infinite: nothing lies between them
     limits = (rising[round(share * (RESAMPLES - 1))] for share in (0.025, 0.975))
     point, low, high = (None if np.isinf(x) else float(x) for x in (needed[0], *limits))
     caught = last if point is None else min(k for k in pool.shots if k >= point)
     return Saved(point, low, high, last if point is None else None, baselines[caught])
+
+
+def _summed(values: Floats, people: NDArray[np.int64]) -> Floats:
+    """Sums (n_people, n_columns) of the values (n, n_columns) of each person."""
+    numbers = np.unique(people, return_inverse=True)[1]
+    if len(people) == numbers.max() + 1:
+        return values
+    return np.stack([np.bincount(numbers, column) for column in values.T], axis=1)
 
 
 def _caught_up(shots: Floats, curve: Floats, wanted: float) -> float:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from coldstart.evidence import SoftGate, fit_soft
 from coldstart.strength import WHOSE, Fallback, NullArm, Strength
-from coldstart.trials import Bench, Crossing, Fold, Pull
+from coldstart.trials import KNOBS, Bench, Crossing, Fold, Pull
 
 __all__ = [
     "Choice",
@@ -27,6 +27,7 @@ __all__ = [
     "choose",
     "choose_null",
     "outer_quality",
+    "pull_space",
     "soften",
     "tempers",
     "usable_shots",
@@ -426,6 +427,19 @@ def _start(
     if bench.may(crossing, pull, shots):
         return pull
     return _better_probe(bench, plan, crossing, shots, people)
+
+
+def pull_space(plan: Plan) -> dict[str, list[float]]:
+    """Values of each knob of a pull that may be tried."""
+    if plan.fixed is not None:
+        pulls = _fixed_pulls(plan.fixed, plan).values()
+        return {name: sorted({getattr(pull, name) for pull in pulls}) for name in KNOBS}
+    return {
+        "centre": list(CENTRES),
+        "temper": sorted({*TEMPERS, *PROBES, *NULL_TEMPERS}),
+        "ridge": list(RIDGES),
+        "blend": list(BLENDS) if plan.blend else [0.0],
+    }
 
 
 def tempers(bench: Bench, shots: Sequence[int], people: Mask, target: int = 0) -> dict[int, float]:

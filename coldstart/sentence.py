@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from coldstart.findings import Findings, Gain
 from coldstart.statistics import holm
 
-__all__ = ["sentence"]
+__all__ = ["mixed_sentence", "sentence"]
 
 LEVEL = 0.05
 _ONE = {"users": "Someone", "items": "An item"}
+_MANY = {"users": "people", "items": "items"}
 
 
 def sentence(found: Findings, target: str, side: str) -> str:
     """What somebody who did not run the evaluation should know first."""
-    if found.protocol == "launch":
-        return _launched(found, target)
+    if found.protocol == "sampled":
+        return (
+            f"No verdict: sampled negatives are biased. {found.metric}@{found.n} of {found.arm} on "
+            "them is only to be set beside published tables."
+        )
+    if found.levels:
+        return _levels(found, target, side)
     first = found.gains[0]
     who = f"{_ONE[side]} with {_history(first.shots)} in {target}"
     if found.protocol == "temporal":
         who = f"{_ONE[side]} served from one moment on in {target}"
     if found.answer == "gain":
-        parts = [f"{who} gets {_better(first)} recommendations", _equals(found), _until(found)]
+        parts = [f"{who} gets {_better(first)} recommendations"]
+        if len(found.shots) > 1:
+            parts += [_equals(found), _until(found)]
         return "; ".join([*parts, _groups(found)]) + "."
     fair = found.fair
     limits = f"[{_points(fair.ci_low)}, {_points(fair.ci_high)}]"
@@ -39,19 +49,34 @@ def sentence(found: Findings, target: str, side: str) -> str:
     return f"Whether {who} gains is not decided by {found.users} people: {measured}{told}."
 
 
-def _launched(found: Findings, target: str) -> str:
-    """The gain at each share of the log, by p values corrected over the shares."""
+def mixed_sentence(lists: Mapping[str, Any], arm: str, side: str) -> str:
+    """What an arm does to lists in which new rows stand beside known ones, at the fewest shots."""
+    row = next(row for row in lists["rows"] if row["arm"] == arm)
+    what = "items" if side == "items" else "people"
+    return (
+        f" In lists of both, new {what} take {row['new_share']:.1%} of the places, and "
+        f"{row['recall_new']:.0%} of what was to be found among them is found; among the known it "
+        f"is {row['recall_known']:.0%}, which is {100 * row['loss_known']:.1f} points less than "
+        "without the new."
+    )
+
+
+def _levels(found: Findings, target: str, side: str) -> str:
+    """The gain at each level, by p values corrected over them."""
     corrected = holm([level["p"] for level in found.levels])
     parts = []
     for level, p in zip(found.levels, corrected, strict=True):
         ratio, certain = level["ratio"], p <= LEVEL
         told = f"{ratio:.2f}x as good" if math.isfinite(ratio) else "not to be told"
-        parts.append(
-            f"{level['level']:.0%}: {told if certain else f'{told}, which is not certain'}"
-        )
+        at = f"{level['level']:.0%}" if found.protocol == "launch" else f"{level['level']:,.0f}"
+        parts.append(f"{at}: {told if certain else f'{told}, which is not certain'}")
+    by = {
+        "launch": "share of the log that is there",
+        "anchors": f"number of {_MANY[side]} known to be in both catalogs",
+    }[found.protocol]
     return (
         f"Recommendations in {target} with the source, compared with the best without it, by the "
-        f"share of the log that is there: {'; '.join(parts)}."
+        f"{by}: {'; '.join(parts)}."
     )
 
 
@@ -74,7 +99,7 @@ def _equals(found: Findings) -> str:
         return f"it equals more than {found.saved.more_than} interactions"
     if needed < 0.5:
         return "it saves less than one interaction"
-    number = round(needed)
+    number = max(1, round(needed))
     return f"it equals {number} interaction{'s' * (number > 1)}"
 
 

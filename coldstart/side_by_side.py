@@ -60,12 +60,15 @@ class SideBySide:
         How many were tested in the first run, in the second, and in both.
     notes : tuple of str
         What else differs between the runs.
+    verdicts : pair of str
+        Of each run, in its sentence.
     """
 
     metric: str
     pairs: tuple[Pair, ...]
     people: tuple[int, int, int]
     notes: tuple[str, ...]
+    verdicts: tuple[str, str]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; NaN is None."""
@@ -79,7 +82,8 @@ class SideBySide:
 def compare(
     first: str | os.PathLike[str], second: str | os.PathLike[str], *, metric: str | None = None
 ) -> SideBySide:
-    """Set two runs side by side, on people who were tested in both.
+    """Set two runs side by side, on people who were tested in both: arms of the same name, and the
+    two arms that the verdicts are about where these are others (``"warm:ridge | auto"``).
 
     Parameters
     ----------
@@ -97,7 +101,7 @@ def compare(
     name = metric or runs[0].config["metric"]
     metric_named(name)
     tables = [_people(path, name) for path in (first, second)]
-    both = tables[0].join(tables[1], on=[*KEYS, "arm", "shots"], suffix="_2", nulls_equal=True)
+    both = _joined(*tables, *(run.findings["arm"] if run.findings else None for run in runs))
     if both.is_empty():
         raise ArtefactError(
             f"{first} and {second} have no people with the same arm and number of shots in common: "
@@ -106,7 +110,28 @@ def compare(
     pairs = _corrected(list(_pairs(both, name, int(runs[0].config["seed"]))))
     one, other, common = (table["person"].n_unique() for table in (*tables, both))
     n = runs[0].config["n"]
-    return SideBySide(f"{name}@{n}", tuple(pairs), (one, other, common), tuple(_notes(*runs)))
+    told = [run.findings["sentence"] if run.findings else "no verdict" for run in runs]
+    return SideBySide(
+        f"{name}@{n}", tuple(pairs), (one, other, common), tuple(_notes(*runs)), (told[0], told[1])
+    )
+
+
+def _joined(
+    one: pl.DataFrame, other: pl.DataFrame, first: str | None, second: str | None
+) -> pl.DataFrame:
+    """The values of both runs beside each other: of arms with the same name, and of those that the
+    verdicts are about, where these differ.
+    """
+    import polars as pl
+
+    on = [*KEYS, "arm", "shots"]
+    both = one.join(other, on=on, suffix="_2", nulls_equal=True)
+    if first is None or second is None or first == second:
+        return both
+    named = pl.lit(f"{first} | {second}").alias("arm")
+    theirs = (t.filter(arm=a).with_columns(named) for t, a in ((one, first), (other, second)))
+    mine, yours = theirs
+    return pl.concat([both, mine.join(yours, on=on, suffix="_2", nulls_equal=True)])
 
 
 def _people(path: str | os.PathLike[str], metric: str) -> pl.DataFrame:

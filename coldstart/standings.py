@@ -32,14 +32,14 @@ def rows_of(pool: Pool) -> list[Row]:
                     float(mean),
                     float(low),
                     float(high),
-                    int(counted.sum()),
+                    pool.persons(counted),
                     pool.level,
                 )
                 for name, mean, low, high in zip(METRICS, *parts, strict=True)
             ]
             share, nan = pool.coverage(arm, k), float("nan")
             rows[arm, k].append(
-                Row(arm, k, "coverage", task.n, share, nan, nan, int(counted.sum()), pool.level)
+                Row(arm, k, "coverage", task.n, share, nan, nan, pool.persons(counted), pool.level)
             )
     return [row for arm in pool.arms for k in pool.shots for row in rows[arm, k]]
 
@@ -85,7 +85,7 @@ def _compared(pool: Pool, shots: int) -> list[Comparison]:
                     ci_high=high,
                     p=p,
                     p_holm=float(p_holm),
-                    users=int(counted.sum()),
+                    users=pool.persons(counted),
                     ratio=ratio,
                     ratio_low=ratio_low,
                     ratio_high=ratio_high,

@@ -33,7 +33,7 @@ def show(results: Results) -> None:
         console.print(line, soft_wrap=True)
     console.print(
         f"{config['metric']}@{config['n']} in percent with 95% intervals, "
-        f"{config['test']} held-out {config['side']}; * learns from the source"
+        f"{_tested(config)}; * learns from the source"
     )
     levels: list[float | None] = [*results.levels()] or [None]
     for level in levels:
@@ -55,10 +55,19 @@ def show(results: Results) -> None:
         console.print(_mixed(results.mixed))
 
 
+def _tested(config: Mapping[str, Any]) -> str:
+    """How many were tested, and how often where that is more."""
+    told = f"{config['test']} held-out {config['side']}"
+    often = config.get("measured", config["test"])
+    return told if often == config["test"] else f"{told}, measured {often} times"
+
+
 def show_side_by_side(found: SideBySide) -> None:
     """Print two evaluations, arm by arm."""
     console = _console()
     one, other, both = found.people
+    for name, verdict in zip(("first", "second"), found.verdicts, strict=True):
+        console.print(f"{name}: {verdict}", soft_wrap=True)
     console.print(
         f"{found.metric} in percent of {both} people in both runs (of {one} and {other}), the "
         "second less the first with 95% intervals; p of sign flips, corrected (Holm)"

@@ -39,7 +39,7 @@ from coldstart.transfer import (
     target_space,
 )
 
-__all__ = ["Bench", "Crossing", "Fold", "Pull"]
+__all__ = ["KNOBS", "Bench", "Crossing", "Fold", "Pull"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]

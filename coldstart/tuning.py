@@ -27,6 +27,7 @@ from coldstart.search import (
     choose,
     choose_null,
     outer_quality,
+    pull_space,
     soften,
     tempers,
     usable_shots,
@@ -126,6 +127,16 @@ class Found(Home):
     def adapter(self) -> Adapter:
         """The chosen one, unfitted, every setting decided."""
         return self.bench.adapters[self.choice.crossing.adapter]
+
+    def space(self) -> dict[str, list[Any]]:
+        """What there was to try; means of adapters are among the adapters once they were made."""
+        knobs = pull_space(self.plan)
+        return {
+            "adapter": [repr(adapter) for adapter in self.bench.adapters],
+            "source_model": list(range(self.plan.sources)),
+            "target_model": list(range(self.plan.targets)),
+            **knobs,
+        }
 
     def trials(self) -> list[dict[str, Any]]:
         """Every trial, and whether it was chosen."""

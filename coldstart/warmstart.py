@@ -115,6 +115,8 @@ LogisticMatrixFactorization, or LightFM
     trials_ : list of dict
         Every way to cross that held-out people tried: number of shots, setting, mean quality, and
         whether it was chosen. Not saved, and empty where nobody was asked.
+    space_ : dict of str to list
+        What there was to try, by the names of the settings.
     report_ : TransferReport
         In words and numbers what was moved, and what held-out people gained.
         ``print(warm.report_)``.
@@ -235,6 +237,7 @@ LogisticMatrixFactorization, or LightFM
         self._train(models, plan, adapter, origin, target, anchors)
         self.report_ = self._report(origin, anchors, found, decision)
         self.trials_ = found.trials() if found else []
+        self.space_ = found.space() if found else {}
         return self
 
     def recommend(

@@ -189,7 +189,8 @@ class TestEvaluate:
         source, target, wrote, page = run.stderr.splitlines()
         assert source.startswith("source: 270 users x 90 items, ")
         assert target.startswith("target: 270 users x 70 items, ")
-        assert wrote == f"wrote {out / 'results.json'}"
+        beside = "and people.parquet and split.parquet beside it"
+        assert wrote == f"wrote {out / 'results.json'}, {beside}"
         assert page == f"wrote {out / 'report.html'}"
 
     def test_the_same_seed_gives_the_same_rows_and_another_seed_others(self, both, tmp_path):
@@ -233,7 +234,9 @@ class TestEvaluate:
         )
         assert (config["trials"], config["budget"]) == (2, 60)
         assert {row["level"] for row in results["rows"]} == {20, 50}
-        assert all(len(tried["trials"]) == 2 for tried in results["trials"].values())
+        for tried in results["trials"].values():  # two levels and two seeds
+            sittings = [trial["sitting"] for trial in tried["trials"]]
+            assert sittings == [0, 0, 1, 1, 2, 2, 3, 3]
         assert results["examples"][0]["truth"][0].startswith("Book ")
         assert "people in both catalogs: 20" in printed
 

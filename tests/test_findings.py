@@ -60,6 +60,7 @@ def found():
         sentence="",
         answer="gain",
         protocol="cold",
+        level=None,
         arm="auto",
         metric="ndcg",
         n=10,

@@ -181,9 +181,12 @@ def test_the_headline_is_about_auto_or_a_warm_arm_that_validation_people_like_be
     assert headline_arm(without(pool, ARM)) is None
 
 
-def gain(difference, p, *, shots=0, ratio_high=2.0):
+NAN = float("nan")
+
+
+def gain(difference, p, **more):
     numbers = dict.fromkeys(Gain.__dataclass_fields__, 0.0)
-    given = {"difference": difference, "p": p, "shots": shots, "ratio_high": ratio_high}
+    given = {"difference": difference, "p": p, "shots": 0, "ratio_high": 2.0, **more}
     return Gain(**{**numbers, "baseline": "popularity", **given})
 
 
@@ -196,11 +199,12 @@ def gain(difference, p, *, shots=0, ratio_high=2.0):
         ([gain(-0.1, 0.001)], gain(-0.1, 0.001), "loss"),
         # over the arm that test people picked it loses, over the one that others picked it may not
         ([gain(-0.1, 0.001)], gain(0.01, 0.3), "undecided"),
-        ([gain(-0.1, 0.001)], gain(-0.01, 0.3), "no gain"),
+        ([gain(-0.1, 0.001)], gain(-0.01, 0.3), "undecided"),  # for all that is known it gains
         ([gain(0.01, 0.3)], gain(0.01, 0.3), "undecided"),
         ([gain(0.01, 0.3)], gain(0.01, 0.3, ratio_high=1 + WORTHWHILE / 2), "no gain"),
-        ([gain(0.01, 0.3)], gain(0.01, 0.3, ratio_high=float("nan")), "undecided"),
-        ([gain(0.0, 1.0)], gain(0.0, 1.0), "no gain"),
+        ([gain(0.01, 0.3)], gain(0.01, 0.3, ratio_high=NAN, ci_high=0.1), "undecided"),
+        ([gain(-0.01, 0.3)], gain(-0.01, 0.3, ratio_high=NAN, ci_high=-0.001), "no gain"),
+        ([gain(0.0, 1.0)], gain(0.0, 1.0, ratio_high=1.0), "no gain"),
     ],
 )
 def test_the_answer_is_a_gain_a_loss_none_or_not_decided(gains, fair, answer):

@@ -13,7 +13,7 @@ NAMES = {0: "popularity", 1: "mean-prior", 2: "mean-prior", 5: "cold"}
 NDCG = list(METRICS).index("ndcg")
 
 
-def pool_of(zero_shot, curve):
+def pool_of(zero_shot, curve, people=None):
     """People who are worth as much as they are said to be, in the metric that counts."""
 
     def of_counted(arm, shots, _truth):
@@ -25,7 +25,16 @@ def pool_of(zero_shot, curve):
 
     task = SimpleNamespace(metric="ndcg")
     sittings = [SimpleNamespace(task=task)]
-    return SimpleNamespace(shots=SHOTS, seed=3, sittings=sittings, of_counted=of_counted)
+    n = len(zero_shot)
+    who = np.arange(n) if people is None else people
+    return SimpleNamespace(
+        shots=SHOTS,
+        seed=3,
+        sittings=sittings,
+        of_counted=of_counted,
+        people=who,
+        counted=lambda *_: np.ones(n, bool),
+    )
 
 
 def alike(mean, n=40):
@@ -103,6 +112,16 @@ def test_where_most_draws_never_catch_up_there_is_a_lower_limit_all_the_same():
     assert told.more_than == 5
     assert told.low is not None
     assert told.low < 5
+
+
+def test_people_with_several_values_are_drawn_with_all_of_them():
+    """Each twice with the same values: as uncertain as each once, not as twice as many people."""
+    rng = np.random.default_rng(2)
+    curve = [rng.normal(mean, 0.2, 60) for mean in (0.1, 0.25, 0.4, 0.55)]
+    zero_shot = rng.normal(0.3, 0.2, 60)
+    once = found(zero_shot, curve)
+    doubled = pool_of(np.tile(zero_shot, 2), [np.tile(c, 2) for c in curve], np.tile(range(60), 2))
+    assert saved(doubled, "warm", NAMES) == once
 
 
 def test_the_same_seed_gives_the_same_limits():

@@ -31,6 +31,7 @@ def found():
         sentence="",
         answer="gain",
         protocol="cold",
+        level=None,
         arm="auto",
         metric="ndcg",
         n=10,
@@ -165,4 +166,13 @@ def test_a_launch_tells_the_gain_at_every_share_of_the_log(found):
     levels[1]["p"] = 0.2
     assert "30%: 1.08x as good, which is not certain;" in told(
         found, protocol="launch", levels=levels
+    )
+
+
+def test_few_anchors_tell_the_gain_at_every_number_of_them(found):
+    levels = [{"level": 10.0, "ratio": 0.9, "p": 0.6}, {"level": 846.0, "ratio": 1.5, "p": 0.001}]
+    assert told(found, protocol="anchors", levels=levels) == (
+        "Recommendations in Kitchen with the source, compared with the best without it, by the "
+        "number of people known to be in both catalogs: 10: 0.90x as good, which is not certain; "
+        "846: 1.50x as good."
     )

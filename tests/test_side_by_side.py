@@ -51,6 +51,26 @@ def test_differences_are_those_of_the_same_people(runs):
     assert any(pair.difference for pair in found.pairs)
 
 
+def test_arms_of_the_verdicts_are_compared_where_they_are_others(tmp_path):
+    logs = make_cross_domain(260, 70, 60, rng=2)
+    paths = []
+    for arm in ("neighbours", "linear-rows"):
+        settings = {"shots": (0,), "factors": 4, "trials": 3}
+        evaluate(*logs, arms=["popularity", arm], **settings).save(tmp_path / arm)
+        paths.append(tmp_path / arm / "results.json")
+    found = compare(*paths)
+    assert [pair.arm for pair in found.pairs] == ["popularity", "neighbours | linear-rows"]
+    pair = found.pairs[1]
+    (ids, first), (same, second) = (
+        people(path, arm, 0, "ndcg")
+        for path, arm in zip(paths, ("neighbours", "linear-rows"), strict=True)
+    )
+    assert ids == same
+    assert pair.difference == pytest.approx((second - first).mean(), abs=1e-12)
+    assert all(verdict.endswith(".") for verdict in found.verdicts)
+    assert "in one of them only: linear-rows, neighbours" in found.notes
+
+
 def test_p_values_are_corrected_over_all_pairs(runs):
     pairs = compare(*runs).pairs
     assert [p.p_holm for p in pairs] == holm([p.p for p in pairs]).tolist()

@@ -355,6 +355,9 @@ class TestStrength:
             assert setting["adapter"].startswith("RidgeAdapter(")
         grid = len(grids.TEMPERS) + len(grids.CENTRES)
         assert len(warm.trials_) > grid * len(chosen)
+        for trial in warm.trials_:  # every one lies in the space that it says
+            for knob, value in trial["setting"].items():
+                assert value in warm.space_[knob]
 
     def test_where_nobody_is_asked_nothing_was_tried(self, logs):
         few = logs[0].keep_users(np.isin(logs[0].users.ids, logs[1].users.ids[:6]))

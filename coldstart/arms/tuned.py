@@ -39,12 +39,9 @@ class Tuned(Mapping[int, Setting]):
     trials: tuple[Trial, ...]
 
     @classmethod
-    def of(cls, trials: Sequence[dict[str, Any]]) -> Tuned:
-        """What an arm tried by a search of its own; the space is what it tried."""
-        made = tuple(Trial(**trial) for trial in trials)
-        names = made[0].setting if made else {}
-        space = {name: list(dict.fromkeys(trial.setting[name] for trial in made)) for name in names}
-        return cls(space, made)
+    def of(cls, space: Space, trials: Sequence[dict[str, Any]]) -> Tuned:
+        """What an arm tried by a search of its own, in a space of its own."""
+        return cls(space, tuple(Trial(**trial) for trial in trials))
 
     def __getitem__(self, shots: int) -> Setting:
         theirs = [trial for trial in self.trials if trial.shots == shots]

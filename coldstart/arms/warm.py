@@ -82,7 +82,7 @@ class WarmArm:
     @property
     def tuned(self) -> Tuned:
         """What was tried, on anchors that it held out itself."""
-        return Tuned.of(self._warm.trials_)
+        return Tuned.of(self._warm.space_, self._warm.trials_)
 
     def _limits(self, task: Task) -> Limits:
         own = task.trials if self._adapter == "auto" else task.most

@@ -43,5 +43,8 @@ def series(name: str, levels: Sequence[float] | None = None, **settings: Any) ->
     knob, usual = LEVELS[name]
     asked = usual if levels is None else tuple(levels)
     if name == "anchors":
+        wrong = [level for level in asked if level is not None and level != int(level)]
+        if wrong:
+            raise ValueError(f"anchors must be whole numbers, got {wrong[0]}")
         asked = tuple(None if level is None else int(level) for level in asked)
     return [kind(**{**known, knob: level}) for level in asked]

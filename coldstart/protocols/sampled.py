@@ -52,7 +52,7 @@ def _negatives(held: HeldOut, count: int, rng: np.random.Generator) -> NDArray[n
     if fewest < count:
         raise ValueError(
             f"negatives={count} needs as many columns that a person does not have, but of "
-            f"{n_columns} some have only {fewest} left: take fewer"
+            f"{n_columns} some have only {fewest} left: evaluate Sampled(negatives=...) with fewer"
         )
     found = np.empty((len(held), count), np.int64)
     for person in range(len(held)):

@@ -71,7 +71,7 @@ def tuning(run: Run) -> dict[str, Any] | None:
     lines = []
     for arm in run.arms:
         seconds = part(timings, arm)
-        tried = count(_each(parts(part(trials, arm), "trials"))) if arm in trials else NOTHING
+        tried = count(_each(_once(part(trials, arm)))) if arm in trials else NOTHING
         cells = [tried, _seconds(seconds.get("fit")), _seconds(seconds.get("predict"))]
         lines.append(Line(arm, [*map(plain, cells)], "uses the source" * run.uses_source(arm)))
     columns = ["arm", "trials", "choosing and fitting, s", "serving, s"]
@@ -120,7 +120,7 @@ def reproduction(run: Run) -> dict[str, Any]:
 
 def _searched(run: Run, arm: str, found: Mapping[str, Any]) -> dict[str, Any] | None:
     space = part(found, "space")
-    tried = parts(found, "trials")
+    tried = _once(found)
     if not space and not tried:
         return None
     chosen = [row for row in tried if row.get("chosen")]
@@ -143,6 +143,11 @@ def _searched(run: Run, arm: str, found: Mapping[str, Any]) -> dict[str, Any] | 
         "count": count(len(tried)),
         "table": Table(caption, columns, lines) if lines else None,
     }
+
+
+def _once(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Trials of the first of several splits: every arm makes as many on each."""
+    return [row for row in parts(found, "trials") if not row.get("sitting")]
 
 
 def _each(tried: list[dict[str, Any]]) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from coldstart.report.run import Run, part
+from coldstart.report.run import Run, part, parts
 from coldstart.report.wording import (
     NOTHING,
     count,
@@ -20,7 +21,15 @@ from coldstart.report.wording import (
 
 __all__ = ["Figure", "Headline", "headline"]
 
-_ANSWERS = {"gain": "Gain", "no gain": "No gain", "loss": "Loss", "undecided": "Undecided"}
+_ANSWERS = {
+    "gain": "Gain",
+    "no gain": "No gain",
+    "loss": "Loss",
+    "undecided": "Undecided",
+    "depends": "It depends",
+    "biased": "Biased",
+}
+_MOST = 4  # figures
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,11 @@ def _lede(run: Run) -> str:
 
 
 def _figures(run: Run) -> list[Figure]:
-    first = min(run.shots, default=0)
+    first, levels = min(run.shots, default=0), parts(run.findings, "levels")
+    if levels:
+        return [_ratio(row, run.level_label(row.get("level")), "") for row in levels][-_MOST:]
+    if len(run.shots) < 2:
+        return [_better(run, first), _fates(run, first)]
     return [_better(run, first), _saved(run), _helps(run), _fates(run, first)]
 
 
@@ -97,15 +110,20 @@ def _better(run: Run, shots: int) -> Figure:
     against = str(gain.get("baseline") or run.baseline(shots))
     warm, cold = run.mean(run.arm, shots), run.mean(against, shots)
     note = f"{run.metric} {percent(warm)} against {percent(cold)} of {against}"
+    return _ratio(gain, f"with {shots_told(shots)}", note)
+
+
+def _ratio(gain: Mapping[str, Any], when: str, note: str) -> Figure:
+    """A gain as a ratio of means, or as points."""
     if number(gain.get("ratio")) > 0:
         low, high = gain.get("ratio_low"), gain.get("ratio_high")
         value, limits = ratio(gain["ratio"], low, high), _between(ratio, low, high)
-        label = f"as good, with {shots_told(shots)}"
+        label = f"as good, {when}"
     else:
         value = points(gain.get("difference"))
         limits = interval(gain.get("ci_low"), gain.get("ci_high"), signed=True)
-        label = f"points better, with {shots_told(shots)}"
-    return Figure(label, value, f"{limits}; {note}" if limits else note)
+        label = f"points better, {when}"
+    return Figure(label, value, "; ".join(filter(None, [limits, note])))
 
 
 def _between(say: Any, low: Any, high: Any) -> str:

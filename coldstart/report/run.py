@@ -167,12 +167,20 @@ class Run:
         """A share of the log in percent, or a number of anchors."""
         return count(level) if self.protocol == "anchors" else percent(level, 0)
 
+    def level_label(self, level: Any) -> str:
+        """Such as: with 5% of the target log."""
+        what = "anchors" if self.protocol == "anchors" else "of the target log"
+        return f"with {self.level_told(level)} {what}"
+
     def at_level(self, place: int) -> str:
-        """A level in words, with a comma before; empty where none were tried."""
+        """A level in words, with a comma before; empty where none were tried. The first is that of
+        the findings, which may be another.
+        """
         if not self.levels:
             return ""
-        what = "anchors" if self.protocol == "anchors" else "of the target log"
-        return f", with {self.level_told(self.levels[place])} {what}"
+        known = self.findings.get("level")
+        level = self.levels[place] if place or known is None else known
+        return f", {self.level_label(level)}"
 
     @property
     def tested(self) -> str:

@@ -163,7 +163,7 @@ def test_what_an_arm_tried_itself_keeps_what_it_chose():
         {"shots": 0, "setting": {"temper": 1.0}, "quality": 0.1, "chosen": True},
         {"shots": 0, "setting": {"temper": 3.0}, "quality": 0.2, "chosen": False},
     ]
-    found = Tuned.of(trials)
+    found = Tuned.of({"temper": [1.0, 3.0, 10.0]}, trials)
     assert found.trials[1] == Trial(0, {"temper": 3.0}, 0.2)
-    assert found.to_json() == {"space": {"temper": [1.0, 3.0]}, "trials": trials}
-    assert Tuned.of([]).to_json() == {"space": {}, "trials": []}
+    assert found.to_json() == {"space": {"temper": [1.0, 3.0, 10.0]}, "trials": trials}
+    assert Tuned.of({}, []).to_json() == {"space": {}, "trials": []}

@@ -72,7 +72,9 @@ def test_people_without_anything_to_find_are_left_out(world, split):
 
 
 def test_more_negatives_than_somebody_has_columns_to_draw_from_are_refused(world):
-    reason = r"negatives=\d+ needs as many columns .* of 27 some have only \d+ left: take fewer"
+    reason = (
+        r"negatives=\d+ needs as many columns .* of 27 some have only \d+ left: evaluate Sampled"
+    )
     with pytest.raises(ValueError, match=reason):
         Sampled(negatives=24).split(world.source, world.target, side="users", seed=SEED)
 
