@@ -101,7 +101,8 @@ def compare(
     name = metric or runs[0].config["metric"]
     metric_named(name)
     tables = [_people(path, name) for path in (first, second)]
-    both = _joined(*tables, *(run.findings["arm"] if run.findings else None for run in runs))
+    heads = [run.findings["arm"] if run.findings else None for run in runs]
+    both = _joined(tables[0], tables[1], heads[0], heads[1])
     if both.is_empty():
         raise ArtefactError(
             f"{first} and {second} have no people with the same arm and number of shots in common: "

@@ -765,6 +765,11 @@ class TestWrongUsage:
             (["evaluate", "--shots="], "expected integers separated by commas, got ''"),
             (["evaluate", "--levels=a"], "--levels: expected numbers separated by commas, got 'a'"),
             (["evaluate", "--levels=0.1"], "protocol cold has no levels"),
+            (
+                ["evaluate", "--split=s.parquet", "--protocol=launch"],
+                "--split brings its own protocol: leave out --protocol and --levels",
+            ),
+            (["evaluate", "--protocol=anchors", "--levels=10.5"], "anchors must be whole numbers"),
             (["evaluate", "--trials=0"], "Invalid value for '--trials'"),
             (["compare", "a.json"], "Missing argument 'B/RESULTS.JSON'"),
             (["evaluate", "--shots=1.5"], "expected integers separated by commas, got '1.5'"),

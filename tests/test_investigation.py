@@ -7,7 +7,15 @@ import pytest
 
 from coldstart.effects import effect_size, smallest_detectable
 from coldstart.findings import Gain
-from coldstart.investigation import WORTHWHILE, _answer, gains_of, headline_arm, investigate
+from coldstart.investigation import (
+    WORTHWHILE,
+    _answer,
+    _whole_answer,
+    gains_of,
+    headline_arm,
+    investigate,
+    main_pool,
+)
 from coldstart.pool import Pool
 from coldstart.sitting import FIXED, TWINLESS
 from coldstart.statistics import bootstrap_interval, sign_flip_p
@@ -188,6 +196,28 @@ def gain(difference, p, **more):
     numbers = dict.fromkeys(Gain.__dataclass_fields__, 0.0)
     given = {"difference": difference, "p": p, "shots": 0, "ratio_high": 2.0, **more}
     return Gain(**{**numbers, "baseline": "popularity", **given})
+
+
+@pytest.mark.parametrize(
+    ("levels", "answer"),
+    [
+        ([(0.1, 0.001), (0.2, 0.001)], "gain"),
+        ([(-0.1, 0.001), (0.2, 0.9)], "loss"),
+        ([(-0.1, 0.001), (0.2, 0.001)], "depends"),
+        ([(-0.1, 0.04), (0.2, 0.04)], "main"),  # corrected, neither is certain
+        ([], "main"),
+    ],
+)
+def test_the_answer_of_several_levels_is_that_of_all_that_are_certain(levels, answer):
+    rows = [{"difference": difference, "p": p} for difference, p in levels]
+    assert _whole_answer("launch", rows, "main") == answer
+    assert _whole_answer("sampled", rows, "main") == "biased"
+
+
+def test_the_main_pool_is_the_beginning_of_a_launch_and_all_anchors_there_are():
+    assert main_pool(["few", "many"], "launch") == "few"
+    assert main_pool(["few", "many"], "anchors") == "many"
+    assert main_pool(["one"], "cold") == "one"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from coldstart.findings import Findings, Gain, Graduation, Saved
-from coldstart.sentence import sentence
+from coldstart.sentence import mixed_sentence, sentence
 
 GAIN = Gain(
     shots=0,
@@ -175,4 +175,26 @@ def test_few_anchors_tell_the_gain_at_every_number_of_them(found):
         "Recommendations in Kitchen with the source, compared with the best without it, by the "
         "number of people known to be in both catalogs: 10: 0.90x as good, which is not certain; "
         "846: 1.50x as good."
+    )
+
+
+def test_sampled_negatives_give_no_verdict(found):
+    assert told(found, protocol="sampled") == (
+        "No verdict: sampled negatives are biased. ndcg@10 of auto on them is only to be set beside "
+        "published tables."
+    )
+
+
+def test_one_number_of_shots_says_nothing_of_how_many_are_saved_or_until_when_it_helps(found):
+    said = told(found, shots=(0,))
+    assert "equals" not in said
+    assert "helps" not in said
+
+
+def test_mixed_lists_say_what_new_rows_get_and_what_known_ones_lose():
+    row = {"arm": "auto", "new_share": 0.047, "recall_new": 0.31}
+    row |= {"recall_known": 0.4, "loss_known": 0.007}
+    assert mixed_sentence({"rows": [{**row, "arm": "other"}, row]}, "auto", "items") == (
+        " In lists of both, new items take 4.7% of the places, and 31% of what was to be found among "
+        "them is found; among the known it is 40%, which is 0.7 points less than without the new."
     )
