@@ -26,6 +26,7 @@ import polars as pl
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "examples"
 SECONDS, BYTES = 180, 1_000_000
 SEED = 0
+LOGS = {"food_kitchen": "amazon", "food_kitchen_shuffled": "amazon_with_shuffled_people"}
 EXPECTED = {"food_kitchen": ("gain",), "food_kitchen_shuffled": ("no gain", "undecided")}
 
 
@@ -45,14 +46,14 @@ def main() -> None:
 def written(name: str, data: Path) -> bool:
     """Write one report; whether it is as it must be."""
     with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder, "amazon.parquet")
+        log = Path(folder, f"{LOGS[name]}.parquet")
         whole = pl.read_csv(data / "interactions.csv.gz", infer_schema_length=0)
         whole = whole.filter(pl.col("domain").is_in(["Food", "Kitchen"]))
         whole = shuffled(whole) if name.endswith("shuffled") else whole
         whole.with_columns(pl.col("timestamp").cast(pl.Int64)).write_parquet(log)
         shutil.copy(data / "items.csv.gz", Path(folder, "items.csv.gz"))
         began = time.perf_counter()
-        subprocess.run(command(), cwd=folder, check=True)
+        subprocess.run(command(LOGS[name]), cwd=folder, check=True)
         seconds = time.perf_counter() - began
         found = json.loads(Path(folder, "results", "results.json").read_text())["findings"]
         page = Path(folder, "results", "report.html")
@@ -62,10 +63,20 @@ def written(name: str, data: Path) -> bool:
     return seconds <= SECONDS and size <= BYTES and found["answer"] in EXPECTED[name]
 
 
-def command() -> list[str]:
+def command(log: str) -> list[str]:
     """What is run, in a folder with the log and the titles."""
-    words = "coldstart evaluate --source amazon.parquet#Food --target amazon.parquet#Kitchen"
-    return [*words.split(), "--titles", "items.csv.gz", "--seed", str(SEED), "--out", "results"]
+    logs = "--source", f"{log}.parquet#Food", "--target", f"{log}.parquet#Kitchen"
+    return [
+        "coldstart",
+        "evaluate",
+        *logs,
+        "--titles",
+        "items.csv.gz",
+        "--seed",
+        str(SEED),
+        "--out",
+        "results",
+    ]
 
 
 def shuffled(log: pl.DataFrame) -> pl.DataFrame:

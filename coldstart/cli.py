@@ -114,7 +114,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="K,K,...",
-            help="Interactions that held-out people get back: 0,1,2,5, and for launch 0.",
+            help="Interactions that held-out people get back: 0,1,2,5, for launch 0, for temporal "
+            "0,1,2.",
         ),
     ] = None,
     arms: Annotated[

@@ -45,7 +45,7 @@ DEFAULT_ARMS = (
 )
 
 
-SHOTS = {"cold": (0, 1, 2, 5), "launch": (0,)}
+SHOTS = {"cold": (0, 1, 2, 5), "launch": (0,), "temporal": (0, 1, 2)}
 LAUNCHED = ("launch", "temporal")  # protocols whose people may be in the training catalog
 
 
@@ -104,7 +104,8 @@ def evaluate(
         Shares of the log for "launch", by default 5, 10, 30 and 100%, and numbers of anchors for
         "anchors", by default 10, 30, 100 and all.
     shots : sequence of int, optional
-        How many interactions come back: 0, 1, 2 and 5 by default, and none for "launch".
+        How many interactions come back: 0, 1, 2 and 5 by default, none for "launch", and up to 2
+        for "temporal", whose people have few after the cut.
     arms : sequence of names, or of objects that follow `coldstart.arms.Arm`, optional
         By default `arms_for` the protocol.
     factors : int
@@ -256,10 +257,14 @@ def _pools(
             sittings = []
             for split in together:
                 columns = split.train.items.rows(twins, missing="mask")
-                task = make_task(split, split.source, seed=split.seed)
+                task, before = (
+                    None if one is None else make_task(one, one.source, seed=split.seed)
+                    for one in (split, split.earlier)
+                )
                 ready = _ticked(next(fresh), bar)
+                there = columns[columns >= 0]
                 sittings.append(
-                    sit(split, task, target.users.ids, ready, twins=columns[columns >= 0])
+                    sit(split, task, target.users.ids, ready, twins=there, earlier=before)
                 )
             pools.append(Pool(sittings))
     return pools

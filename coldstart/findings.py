@@ -90,6 +90,7 @@ class Findings:
     shots: tuple[int, ...]
     reserved: int
     users: int
+    left_out: int
     curve: list[dict[str, Any]]
     gains: list[Gain]
     fair: Gain

@@ -77,6 +77,7 @@ def investigate(
         shots=pool.shots,
         reserved=pool.shots[-1],
         users=pool.persons(pool.counted(pool.shots[-1], FIXED)),
+        left_out=len(np.unique(pool.people)) - pool.persons(pool.counted(pool.shots[-1], FIXED)),
         curve=_curve(pool, FIXED),
         gains=gains,
         fair=fair,

@@ -36,17 +36,22 @@ def sentence(found: Findings, target: str, side: str) -> str:
         if len(found.shots) > 1:
             parts += [_equals(found), _until(found)]
         return "; ".join([*parts, _groups(found)]) + "."
-    fair = found.fair
-    limits = f"[{_points(fair.ci_low)}, {_points(fair.ci_high)}]"
-    measured = f"{found.metric}@{found.n} changes by {_points(fair.difference)} points {limits}"
+    measured = _changes(found, found.fair)
     if found.answer == "loss":
         return f"{who} gets worse recommendations with the source: {measured}; leave it out."
     if found.answer == "no gain":
         return f"{who} gains nothing from the source: {measured}; serve without it."
-    smallest = found.smallest_detectable["ratio"]
-    told = f"; a gain below {smallest - 1:.0%} could not be seen" if math.isfinite(smallest) else ""
-    who = who[0].lower() + who[1:]
+    smallest = found.smallest_detectable["ratio"] - 1
+    told = f"; a gain below {smallest:.0%} could not be seen" if smallest > 0 else ""
+    who, measured = who[0].lower() + who[1:], _changes(found, first)
     return f"Whether {who} gains is not decided by {found.users} people: {measured}{told}."
+
+
+def _changes(found: Findings, gain: Gain) -> str:
+    """A difference with its limits, and to what."""
+    limits = f"[{_points(gain.ci_low)}, {_points(gain.ci_high)}]"
+    change = f"{found.metric}@{found.n} changes by {_points(gain.difference)} points {limits}"
+    return f"{change} against {gain.baseline}"
 
 
 def mixed_sentence(lists: Mapping[str, Any], arm: str, side: str) -> str:
@@ -126,7 +131,7 @@ def _groups(found: Findings) -> str:
         for row, p in zip(found.groups, corrected, strict=True)
         if row["difference"] < 0 and p <= LEVEL
     ]
-    return "no group loses" if not lost else f"those who are or look for {', '.join(lost)} lose"
+    return "no group loses" if not lost else f"worse off: {', '.join(lost)}"
 
 
 def _points(share: float) -> str:

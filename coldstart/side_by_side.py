@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from coldstart.errors import ArtefactError
 from coldstart.intervals import interval
 from coldstart.metrics import metric as metric_named
-from coldstart.results import PEOPLE, Results
+from coldstart.results import PEOPLE, SAMPLED, Results
 from coldstart.seeds import two_level
 from coldstart.statistics import holm, sign_flip_p
 
@@ -193,8 +193,10 @@ def _corrected(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def _notes(first: Results, second: Results) -> Iterator[str]:
-    """What differs, other than arms."""
+    """What differs, other than arms, and what is biased."""
     one, other = first.config, second.config
+    if "sampled" in (one.get("protocol"), other.get("protocol")):
+        yield SAMPLED
     for name in DIFFER:
         if one.get(name) != other.get(name):
             yield f"{name} differs: {_told(one.get(name))} and {_told(other.get(name))}"

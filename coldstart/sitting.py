@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -84,8 +85,10 @@ def sit(
     arms: Iterable[Arm],
     *,
     twins: NDArray[np.int64],
+    earlier: Task | None = None,
 ) -> Sitting:
-    """Fit every arm, and let it serve the test people at every number of shots.
+    """Fit every arm, and let it serve the test people at every number of shots; where there is an
+    `earlier` task, make every choice there before.
 
     `ids` are those of the target's rows, `twins` columns of the training catalog that are listed in
     the source as well. An arm that cannot align the catalogs says why and is left out.
@@ -95,7 +98,7 @@ def sit(
     quests = {k: _quests(split, k, task.shots[-1], twins) for k in task.shots}
     for arm in arms:
         try:
-            sitting.served.append(_serve(arm, task, split.test, quests))
+            sitting.served.append(_serve(arm, task, split.test, quests, earlier))
         except AlignmentError as error:
             sitting.unavailable[arm.name] = str(error)
     return sitting
@@ -120,8 +123,19 @@ def _quests(
     return quests
 
 
-def _serve(arm: Arm, task: Task, test: People, quests: dict[int, dict[str, Any]]) -> Served:
+def _serve(
+    arm: Arm,
+    task: Task,
+    test: People,
+    quests: dict[int, dict[str, Any]],
+    earlier: Task | None,
+) -> Served:
     began = time.perf_counter()
+    tuning, judged = task, arm
+    if earlier is not None:
+        tuning, judged = earlier, copy.deepcopy(arm)
+        judged.fit(earlier)
+        task = task.told(getattr(judged, "tuned", None))
     arm.fit(task)
     fitted = time.perf_counter()
     lists: dict[tuple[int, str], Ranked] = {}
@@ -136,9 +150,9 @@ def _serve(arm: Arm, task: Task, test: People, quests: dict[int, dict[str, Any]]
     predicted = time.perf_counter()
     validation = {}
     for k in task.shots if not arm.uses_source else task.shots[:1]:
-        people = task.validation
-        scores = arm.scorer(people.source, people.held.history(k), k)
-        validation[k] = task.mean_quality(scores, people, k)
+        people = tuning.validation
+        scores = judged.scorer(people.source, people.held.history(k), k)
+        validation[k] = tuning.mean_quality(scores, people, k)
     seconds = {"fit": fitted - began, "predict": predicted - fitted}
     return Served(arm, lists, validation, seconds)
 

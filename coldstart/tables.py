@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["show", "show_catch_up", "show_side_by_side"]
 
+NO_VERDICT = (
+    "no verdict: that takes an arm that learns from the source, one that does not, and people with "
+    "something left to find at the largest number of shots"
+)
 _LEVELS = " .:-=+*#"  # of a curve, from nothing to the best of both sides
 _WIDTH = 60
 _LEVEL = {"launch": "share of the target log:", "anchors": "people in both catalogs:"}
@@ -27,8 +31,8 @@ def show(results: Results) -> None:
     """Print the tables; where no terminal limits it, a line is as long as it must be."""
     config = results.config
     console = _console()
-    if results.findings is not None:
-        console.print(results.findings["sentence"], soft_wrap=True)
+    verdict = NO_VERDICT if results.findings is None else results.findings["sentence"]
+    console.print(verdict, soft_wrap=True)
     for line in results.warnings():
         console.print(line, soft_wrap=True)
     console.print(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +167,8 @@ def read_titles(
     except DataError as error:
         raise DataError(f"{file}: {error}") from None
     named = frame.drop_nulls([item, title]).unique(item, keep="first", maintain_order=True)
-    return dict(zip(named[item].to_list(), map(str, named[title].to_list()), strict=True))
+    titles = (unescape(str(text)) for text in named[title].to_list())
+    return dict(zip(named[item].to_list(), titles, strict=True))
 
 
 def _located(path: str | os.PathLike[str]) -> tuple[Path, str | None]:

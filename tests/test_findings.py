@@ -67,6 +67,7 @@ def found():
         shots=(0, 5),
         reserved=5,
         users=300,
+        left_out=0,
         curve=curve,
         gains=told,
         fair=GAIN,

@@ -38,6 +38,7 @@ def found():
         shots=(0, 1, 10),
         reserved=10,
         users=300,
+        left_out=0,
         curve=[],
         gains=[GAIN, replace(GAIN, shots=1), replace(GAIN, shots=10)],
         fair=GAIN,
@@ -112,7 +113,7 @@ def group(name, difference, p):
 
 def test_groups_that_lose_are_named_by_p_values_corrected_over_all_groups(found):
     certain = [group("least active", -0.01, 0.001), group("most active", 0.01, 0.001)]
-    assert told(found, groups=certain).endswith("those who are or look for least active lose.")
+    assert told(found, groups=certain).endswith("worse off: least active.")
     chance = [group("least active", -0.01, 0.03), group("most active", 0.01, 0.2)]
     assert told(found, groups=chance).endswith("; no group loses.")
     nobody = [group("least active", -0.01, math.nan), group("most active", 0.01, 0.2)]
@@ -123,7 +124,7 @@ def test_a_loss_says_how_much_and_to_leave_it_out(found):
     loss = replace(GAIN, difference=-0.0123, ci_low=-0.02, ci_high=-0.0042)
     assert told(found, answer="loss", fair=loss) == (
         "Someone with no history in Kitchen gets worse recommendations with the source: "
-        "ndcg@10 changes by -1.23 points [-2.00, -0.42]; leave it out."
+        "ndcg@10 changes by -1.23 points [-2.00, -0.42] against popularity; leave it out."
     )
 
 
@@ -131,7 +132,7 @@ def test_no_gain_says_between_which_limits_it_is(found):
     none = replace(GAIN, difference=0.0001, ci_low=-0.002, ci_high=0.0021)
     assert told(found, answer="no gain", fair=none) == (
         "Someone with no history in Kitchen gains nothing from the source: "
-        "ndcg@10 changes by +0.01 points [-0.20, +0.21]; serve without it."
+        "ndcg@10 changes by +0.01 points [-0.20, +0.21] against popularity; serve without it."
     )
 
 
@@ -139,11 +140,12 @@ def test_an_open_question_says_what_could_have_been_seen(found):
     said = told(found, answer="undecided")
     assert said == (
         "Whether someone with no history in Kitchen gains is not decided by 300 people: "
-        "ndcg@10 changes by +1.23 points [+0.42, +2.00]; a gain below 15% could not be seen."
+        "ndcg@10 changes by +1.23 points [+0.42, +2.00] against popularity; a gain below 15% could "
+        "not be seen."
     )
     unknown = {"shots": 0, "difference": 0.004, "ratio": math.nan}
     said = told(found, answer="undecided", smallest_detectable=unknown)
-    assert said.endswith("[+0.42, +2.00].")
+    assert said.endswith("[+0.42, +2.00] against popularity.")
 
 
 def test_at_one_moment_everybody_is_served_with_the_history_of_then(found):
@@ -180,8 +182,8 @@ def test_few_anchors_tell_the_gain_at_every_number_of_them(found):
 
 def test_sampled_negatives_give_no_verdict(found):
     assert told(found, protocol="sampled") == (
-        "No verdict: sampled negatives are biased. ndcg@10 of auto on them is only to be set beside "
-        "published tables."
+        "No verdict: sampled negatives are biased. ndcg@10 of auto on them is only to be set "
+        "beside published tables."
     )
 
 
@@ -195,6 +197,7 @@ def test_mixed_lists_say_what_new_rows_get_and_what_known_ones_lose():
     row = {"arm": "auto", "new_share": 0.047, "recall_new": 0.31}
     row |= {"recall_known": 0.4, "loss_known": 0.007}
     assert mixed_sentence({"rows": [{**row, "arm": "other"}, row]}, "auto", "items") == (
-        " In lists of both, new items take 4.7% of the places, and 31% of what was to be found among "
-        "them is found; among the known it is 40%, which is 0.7 points less than without the new."
+        " In lists of both, new items take 4.7% of the places, and 31% of what was to be found "
+        "among them is found; among the known it is 40%, which is 0.7 points less than without "
+        "the new."
     )

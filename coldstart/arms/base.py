@@ -8,7 +8,7 @@ people, who lost theirs as well.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
@@ -82,6 +82,8 @@ class Task:
         "auto" makes by itself.
     budget : float or None
         Seconds that an arm may take for its trials.
+    given : Tuned, optional
+        What was chosen before, at an earlier moment: then nothing is tried.
     """
 
     source: Interactions
@@ -96,6 +98,7 @@ class Task:
     num_threads: int = 0
     side: str = "users"
     trials: int | None = None
+    given: Tuned | None = None
     budget: float | None = None
     _models: dict[str, PriorALS] = field(default_factory=dict, init=False)
     _rows: dict[str, NDArray[np.float32]] = field(default_factory=dict, init=False)
@@ -111,6 +114,13 @@ class Task:
     def most(self) -> int:
         """Most settings that an arm may try, for each number of shots."""
         return TRIALS if self.trials is None else self.trials
+
+    def told(self, given: Tuned | None) -> Task:
+        """The same task with choices that were made before; models that are fitted are shared."""
+        task = replace(self, given=given)
+        for name in ("_models", "_rows"):
+            object.__setattr__(task, name, getattr(self, name))
+        return task
 
     @property
     def known(self) -> bool:
@@ -171,6 +181,8 @@ class Task:
         `scorer(setting, source_rows, history)` gives the scores under one setting. The first of
         equal settings wins, and of all of them where nobody has anything left to find.
         """
+        if self.given is not None:
+            return self.given
         people = self.validation
 
         def quality(setting: dict[str, Any], shots: int) -> float:

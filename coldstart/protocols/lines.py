@@ -25,8 +25,14 @@ __all__ = ["lines_of", "split_of"]
 Cells = NDArray[np.int64]
 
 
+EARLIER = "earlier "  # before the parts of a split of an earlier moment
+
+
 def lines_of(split: Split, source: Interactions, target: Interactions) -> Iterator[dict[str, Any]]:
     """What is to be said of one split; ids as text, all lines of one part together."""
+    if split.earlier is not None:
+        for line in lines_of(split.earlier, source, target):
+            yield {**line, "part": EARLIER + line["part"]}
     rows, columns = (_text(ids) for ids in (target.users, target.items))
     train = _cells(split.train, target)
     gone = np.setdiff1d(_cells(target, target), train)
@@ -72,6 +78,11 @@ def split_of(
     table: pl.DataFrame, about: dict[str, Any], source: Interactions, target: Interactions
 ) -> Split:
     """A split as its lines say."""
+    before = table.filter(pl_column("part").str.starts_with(EARLIER))
+    earlier = None
+    if len(before):
+        parts = pl_column("part").str.strip_prefix(EARLIER)
+        earlier = split_of(before.with_columns(parts), about, source, target)
     lines = _Lines(table, source, target)
     out = [lines.cells(part) for part in ("absent", "test", "validation", "known truth")]
     train = target.keep_entries(~np.isin(_cells(target, target), np.concatenate(out)))
@@ -91,7 +102,15 @@ def split_of(
         seed=about["seed"],
         known=known,
         negatives=negatives,
+        earlier=earlier,
     )
+
+
+def pl_column(name: str) -> pl.Expr:
+    """Of a table of polars, which is imported when it is used."""
+    import polars as pl
+
+    return pl.col(name)
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,6 +63,9 @@ class Split:
     known : Known, optional
     negatives : int array (n_test, n_negatives), optional
         Columns that one positive is ranked against, instead of the whole catalog.
+    earlier : Split, optional
+        The same catalogs at an earlier moment, on which arms are tuned instead: what validation
+        people are to find there is nobody's past.
     """
 
     train: Interactions
@@ -74,6 +77,7 @@ class Split:
     seed: int = 0
     known: Known | None = None
     negatives: Rows | None = None
+    earlier: Split | None = None
 
 
 @runtime_checkable

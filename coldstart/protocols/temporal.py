@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -23,8 +23,9 @@ class Temporal:
 
     Tested are people whom the source knew by then and who have target interactions after it; what
     they had in the target before is their history, and the first ones after it are the shots. A
-    share of the people is tuned on instead, at an earlier cut: nothing of theirs after that one is
-    fitted, in either catalog, and they find what came between the two cuts.
+    share of the people is tuned on instead, at an earlier cut: arms are fitted there first, on what
+    came before it in both catalogs, and these people find what came between the two cuts. Nothing
+    of theirs after the earlier cut is fitted later on either.
 
     Parameters
     ----------
@@ -78,7 +79,27 @@ class Temporal:
         test, validation = (people.take(people.source >= 0) for people in (test, validation))
         what = f"a cut at {self.cut:g} of the target log has {len(test)} people after it whom the "
         check_people(test, validation, what + f"source knew before, and {len(validation)} to tune")
-        return [Split(train, test, validation, len(anchors), past, seed=seed)]
+        before = self._earlier(source, target, tuning.target, (earlier, now), rng)
+        split = Split(train, test, validation, len(anchors), past, seed=seed)
+        return [replace(split, earlier=replace(before, seed=seed))]
+
+    def _earlier(
+        self,
+        source: Interactions,
+        target: Interactions,
+        who: NDArray[np.int64],
+        cuts: tuple[int, int],
+        rng: np.random.Generator,
+    ) -> Split:
+        """The catalogs at the first of two moments, and what some people did until the second."""
+        came, rows = _times(target), _rows(target)
+        given, taken = came < cuts[0], (came >= cuts[0]) & (came < cuts[1])
+        train, past = target.keep_entries(given), source.keep_entries(_times(source) < cuts[0])
+        rows = by_id(target, np.unique(rows[taken & np.isin(rows, who)]))
+        people = held_people((past, target), train, rows, taken, given=given, order="time", rng=rng)
+        people = people.take(people.source >= 0)
+        check_people(people, people, f"there are {len(people)} people to tune on at {cuts[0]}")
+        return Split(train, people, people, len(who), past)
 
     def cuts(self, source: Interactions, target: Interactions) -> tuple[int, int]:
         """The moment of the cut, and the earlier one for those who are tuned on."""

@@ -84,6 +84,7 @@ def _lede(run: Run) -> str:
         "temporal": f"{who} were served in {target} from what both logs held up to one moment.",
         "launch": f"{who} were served in {target} when a share of its log was there.",
     }.get(run.protocol, lost)
+    told += _left_out(run)
     told += f" Lists of {run.n} are scored by {run.metric}, in percent."
     if not run.arm:
         return told
@@ -93,6 +94,15 @@ def _lede(run: Run) -> str:
         f"{told} Shown is {run.arm}{run.at_level(0)}, against the strongest way without a "
         f"source{named}: picked by these {run.people} themselves, to its favour. Intervals are 95%."
     )
+
+
+def _left_out(run: Run) -> str:
+    """Who does not count, having nothing to find beyond the largest number of shots."""
+    missing = run.findings.get("left_out")
+    if not missing:
+        return ""
+    most = shots_told(run.findings.get("reserved"))
+    return f" {count(missing)} more have nothing to find beyond {most}, and are left out."
 
 
 def _figures(run: Run) -> list[Figure]:

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from coldstart.errors import AnchorError, DataError
+from coldstart.evaluation import evaluate
 from coldstart.interactions import Interactions
 from coldstart.protocols import Temporal
 
@@ -132,3 +133,47 @@ def test_too_few_people_after_the_cut_are_an_error_that_counts_them(world):
 def test_shares_out_of_range_are_refused(world, name):
     with pytest.raises(ValueError, match=f"{name} must be between 0 and 1, got 1.0"):
         Temporal(**{name: 1.0}).splits(world.source, world.target, side="users", seed=0)
+
+
+def test_arms_are_tuned_at_the_earlier_moment_on_what_came_before_it(world, split, twin):
+    """What validation people are to find there is in nobody's past, in either catalog."""
+    _, earlier, tuned = twin
+    then = split.earlier
+    for log, whole in ((then.train, world.target), (then.source, world.source)):
+        assert set(world.weights(log)) == {
+            p for p, at in world.times(whole).items() if at < earlier
+        }
+    assert set(world.names(then.validation)) <= tuned
+    assert len(then.validation) > 2
+    times = world.times(world.target)
+    truth = world.truth(then, then.validation)
+    assert truth
+    assert all(earlier <= times[pair] < twin[0] for pair in truth)
+
+
+def test_choices_are_those_of_the_earlier_moment(world):
+    """An arm that says what it was fitted on: first there, and then on all, with what it chose."""
+    seen = []
+
+    class Spy:
+        name, uses_source = "spy", False
+
+        def fit(self, task):
+            seen.append((task.train, task.given))
+            self.width = len(task.train.items)
+            self.tuned = task.choose({"k": [1, 2]}, lambda *_: self.scorer(None, None, 0))
+            return self
+
+        def scorer(self, source, history, shots):
+            return lambda block: np.zeros((block.stop - block.start, self.width))
+
+        def settings(self):
+            return {}
+
+    evaluate(
+        world.source, world.target, protocol=Temporal(CUT), arms=[Spy()], shots=(0,), factors=3
+    )
+    (before, nothing), (train, given) = seen
+    assert nothing is None
+    assert before.timestamps.max() < train.timestamps.max()
+    assert len(given.trials) == 2
