@@ -14,6 +14,8 @@ from coldstart.sitting import Sitting
 
 __all__ = ["conditions"]
 
+STRONG = ("popularity", "mean-prior")  # arms without a source that are seldom both weak
+
 
 def conditions(
     pool: Pool,
@@ -27,6 +29,7 @@ def conditions(
     told = checks(source, target, side=sitting.task.side)
     times = _test_times(sitting, protocol, source, target)
     told += filter(None, [time_check(sitting.split.source, times)])
+    told.append(_baselines(pool))
     if found is not None:
         gain = found.gains[0]
         told.append(
@@ -41,6 +44,21 @@ def conditions(
             )
         )
     return told
+
+
+def _baselines(pool: Pool) -> Check:
+    """Whether the arms without a source are worth beating."""
+    without = [arm for arm in pool.arms if not pool.uses_source(arm)]
+    missing = [arm for arm in STRONG if arm not in without]
+    numbers = {"without_source": len(without)}
+    if not missing:
+        text = f"The source is compared with {', '.join(without)}, each tuned as hard."
+        return Check("baselines", "ok", text, numbers)
+    text = (
+        f"{' and '.join(missing)} {'was' if len(missing) == 1 else 'were'} not run: without the "
+        "usual arms that know no source a gain may be one over a weak rival."
+    )
+    return Check("baselines", "warning", text, numbers)
 
 
 def _test_times(

@@ -257,10 +257,8 @@ def _pools(
             sittings = []
             for split in together:
                 columns = split.train.items.rows(twins, missing="mask")
-                task, before = (
-                    None if one is None else make_task(one, one.source, seed=split.seed)
-                    for one in (split, split.earlier)
-                )
+                task, then = make_task(split, split.source, seed=split.seed), split.earlier
+                before = None if then is None else make_task(then, then.source, seed=split.seed)
                 ready = _ticked(next(fresh), bar)
                 there = columns[columns >= 0]
                 sittings.append(

@@ -101,7 +101,8 @@ def _better(first: Gain) -> str:
 def _equals(found: Findings) -> str:
     needed = found.saved.interactions
     if needed is None:
-        return f"it equals more than {found.saved.more_than} interactions"
+        most = found.saved.more_than
+        return f"it equals more than {most} interaction{'s' * (most != 1)}"
     if needed < 0.5:
         return "it saves less than one interaction"
     number = max(1, round(needed))

@@ -35,7 +35,7 @@ def mixed(run: Run) -> Table | None:
         )
         for row in rows
     ]
-    caption = f"New items among known ones, lists of {run.n}; shares in percent"
+    caption = f"New {run.people} among known ones, lists of {run.n}; shares in percent"
     return Table(caption, ["arm", "shots", *(_TITLES[name] for name in names)], lines)
 
 
