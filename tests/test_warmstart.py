@@ -600,7 +600,7 @@ class TestErrors:
 def test_held_out_people_of_food_to_kitchen_hold_on_to_the_prior_at_five_shots():
     """Were they left in the fit of the items, no prior at all would look best to them."""
     logs = (read_interactions(f"{SHARED}#{name}") for name in ("Food", "Kitchen"))
-    food, kitchen = (log.keep_users(np.arange(0, len(log.users), 2)) for log in logs)
+    food, kitchen = (log.keep_users(np.arange(0, len(log.users), 4)) for log in logs)
     assert food.users == kitchen.users
     adapter = RidgeAdapter(1.0, normalize=True)
     warm = WarmStart(PriorALS(factors=32), adapter, rng=0).fit(food, kitchen)

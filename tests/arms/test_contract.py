@@ -131,7 +131,7 @@ def test_an_arm_with_a_source_reads_it(arm, small):
 
 @pytest.fixture(scope="module")
 def fitted(name, default):
-    return make_arm(name).fit(default.task)
+    return make_arm(name).fit(replace(default.task, trials=10))
 
 
 def test_where_the_gate_opens_auto_reads_the_source(name, fitted, default):

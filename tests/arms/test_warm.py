@@ -116,7 +116,7 @@ def test_the_name_tells_which_adapter_maps():
 
 
 def test_people_without_history_gain_over_the_mean_where_the_map_is_known(default):
-    task, people = default.task, default.test
+    task, people = replace(default.task, trials=12), default.test
     quality = {
         name: task.mean_quality(
             make_arm(name).fit(task).scorer(people.source, people.held.history(0), 0), people, 0
