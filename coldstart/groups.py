@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldstart.heldout import Ranked
-from coldstart.metrics import METRICS, hits, metric
+from coldstart.metrics import hits, metric
 from coldstart.pool import Pool
 from coldstart.popularity import counts
 from coldstart.sitting import FIXED, Sitting
@@ -29,8 +29,7 @@ def groups_of(pool: Pool, arm: str, shots: int, baseline: str) -> list[dict[str,
     people are to find what of their truth is in it, and those who have any count.
     """
     counted = pool.counted(shots, FIXED)
-    place = _place(pool)
-    both = [pool.values(one, shots, FIXED)[:, place] for one in (arm, baseline)]
+    both = [pool.values(one, shots, FIXED)[:, pool.place] for one in (arm, baseline)]
     activity = np.concatenate([_activity(sitting) for sitting in pool.sittings])
     limits = np.quantile(activity[counted], [1 / 3, 2 / 3])
     third = np.searchsorted(limits, activity, side="left")
@@ -44,10 +43,6 @@ def groups_of(pool: Pool, arm: str, shots: int, baseline: str) -> list[dict[str,
         who = ~np.isnan(parts[0])
         rows.append(_row(pool, "item popularity", f"{name} popular", shots, who, parts))
     return [row for row in rows if row["users"] > 1]
-
-
-def _place(pool: Pool) -> int:
-    return list(METRICS).index(pool.sittings[0].task.metric)
 
 
 def _activity(sitting: Sitting) -> NDArray[np.int64]:
@@ -65,7 +60,7 @@ def _range(activity: NDArray[np.int64]) -> str:
 
 def _of_popularity(pool: Pool, arm: str, shots: int, group: int) -> Floats:
     """Quality (n,) of an arm where only columns of one group are right."""
-    measure = metric(pool.sittings[0].task.metric)
+    measure = metric(pool.task.metric)
     found = []
     for sitting, ranked in zip(pool.sittings, pool.lists(arm, shots, FIXED), strict=True):
         inside = _popularity_group(sitting) == group

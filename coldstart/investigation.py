@@ -13,12 +13,10 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coldstart.effects import effect_size, shares, smallest_detectable
 from coldstart.findings import Findings, Gain, Graduation
 from coldstart.groups import groups_of
-from coldstart.metrics import METRICS
 from coldstart.pool import Pool
 from coldstart.saved_interactions import saved
 from coldstart.sentence import sentence
@@ -58,36 +56,35 @@ def investigate(
     `names` are those of source and target in words.
     """
     pool = main_pool(pools, protocol)
-    arm = headline_arm(pool)
-    task = pool.sittings[0].task
-    if arm is None or pool.baseline(pool.shots[0]) is None:
+    arm, first, most = headline_arm(pool), pool.shots[0], pool.shots[-1]
+    baseline, users = pool.baseline(first), pool.persons(pool.counted(most, FIXED))
+    if arm is None or baseline is None or users < 2:
         return None
-    if pool.counted(pool.shots[-1], FIXED).sum() < 2:
-        return None
-    gains, first = gains_of(pool, arm, FIXED), pool.shots[0]
-    fair = _gain(pool, arm, first, FIXED, pool.baseline(first))
+    gains, levels = gains_of(pool, arm, FIXED), _levels(pools, arm)
+    fair = _gain(pool, arm, first, FIXED, baseline)
+    curve = _curve(pool, FIXED)
     found = Findings(
         sentence="",
-        answer=_whole_answer(protocol, _levels(pools, arm), _answer(gains, fair)),
+        answer=_whole_answer(protocol, levels, _answer(gains, fair)),
         protocol=protocol,
         level=pool.level,
         arm=arm,
-        metric=task.metric,
-        n=task.n,
+        metric=pool.task.metric,
+        n=pool.task.n,
         shots=pool.shots,
-        reserved=pool.shots[-1],
-        users=pool.persons(pool.counted(pool.shots[-1], FIXED)),
-        left_out=len(np.unique(pool.people)) - pool.persons(pool.counted(pool.shots[-1], FIXED)),
-        curve=_curve(pool, FIXED),
+        reserved=most,
+        users=users,
+        left_out=len(np.unique(pool.people)) - users,
+        curve=curve,
         gains=gains,
         fair=fair,
         saved=saved(pool, arm, {gain.shots: gain.baseline for gain in gains}),
         graduation=Graduation.of(gains),
-        groups=groups_of(pool, arm, gains[0].shots, gains[0].baseline),
+        groups=groups_of(pool, arm, first, gains[0].baseline),
         lists=_lists(pool),
-        levels=_levels(pools, arm),
+        levels=levels,
         without_twins=_without_twins(pool, arm),
-        smallest_detectable=_smallest(pool, arm, gains[0].baseline),
+        smallest_detectable=_smallest(gains[0], curve),
     )
     return replace(found, sentence=sentence(found, names[1], side))
 
@@ -95,7 +92,7 @@ def investigate(
 def _levels(pools: Sequence[Pool], arm: str) -> list[dict[str, Any]]:
     """The gain at the fewest shots, for each level."""
     return [
-        {"level": pool.level, **asdict(gains_of(pool, arm, FIXED)[0])}
+        {"level": pool.level, **asdict(_over_strongest(pool, arm, pool.shots[0], FIXED))}
         for pool in pools
         if pool.level is not None and arm in pool.arms
     ]
@@ -103,13 +100,16 @@ def _levels(pools: Sequence[Pool], arm: str) -> list[dict[str, Any]]:
 
 def gains_of(pool: Pool, arm: str, truth: str) -> list[Gain]:
     """Of an arm over the strongest one without a source, at every number of shots."""
-    return [_gain(pool, arm, shots, truth, pool.strongest(shots, truth)) for shots in pool.shots]
+    return [_over_strongest(pool, arm, shots, truth) for shots in pool.shots]
 
 
-def _gain(pool: Pool, arm: str, shots: int, truth: str, baseline: str | None) -> Gain:
-    baseline = baseline or ""
+def _over_strongest(pool: Pool, arm: str, shots: int, truth: str) -> Gain:
+    return _gain(pool, arm, shots, truth, pool.strongest(shots, truth) or "")
+
+
+def _gain(pool: Pool, arm: str, shots: int, truth: str, baseline: str) -> Gain:
     counted = pool.counted(shots, truth)
-    above, below = (_main(pool, one, shots, truth) for one in (arm, baseline))
+    above, below = (pool.main(one, shots, truth) for one in (arm, baseline))
     difference = above - below
     mean, low, high = pool.summary(difference, counted)
     ratio, ratio_low, ratio_high = pool.ratio(above, below, counted)
@@ -117,12 +117,6 @@ def _gain(pool: Pool, arm: str, shots: int, truth: str, baseline: str | None) ->
     numbers = (mean, low, high, ratio, ratio_low, ratio_high, effect_size(difference))
     more = (pool.p_values(difference, counted), gain, lose, unchanged)
     return Gain(shots, baseline, *(float(number[0]) for number in (*numbers, *more)))
-
-
-def _main(pool: Pool, arm: str, shots: int, truth: str) -> NDArray[np.float64]:
-    """The metric (n_counted, 1) that arms are compared by."""
-    place = list(METRICS).index(pool.sittings[0].task.metric)
-    return pool.of_counted(arm, shots, truth)[:, [place]]
 
 
 def _answer(gains: Sequence[Gain], fair: Gain) -> str:
@@ -163,7 +157,7 @@ def _curve(pool: Pool, truth: str) -> list[dict[str, Any]]:
     for arm in pool.arms:
         for shots in pool.shots:
             counted = pool.counted(shots, truth)
-            found = pool.summary(_main(pool, arm, shots, truth), counted)
+            found = pool.summary(pool.main(arm, shots, truth), counted)
             mean, low, high = (float(part[0]) for part in found)
             rows.append(
                 {
@@ -208,14 +202,11 @@ def _without_twins(pool: Pool, arm: str) -> dict[str, Any] | None:
     }
 
 
-def _smallest(pool: Pool, arm: str, baseline: str) -> dict[str, float]:
-    """The gain that would have been seen with a power of 80%, at the fewest shots."""
-    shots = pool.shots[0]
-    above, below = (_main(pool, one, shots, FIXED) for one in (arm, baseline))
-    counted = pool.counted(shots, FIXED)
-    _, low, high = pool.summary(above - below, counted)
-    error = (high - low) / (2 * NORMAL)
-    smallest = float(smallest_detectable(error)[0])
-    mean = float(below.mean())
+def _smallest(gain: Gain, curve: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """The gain that would have been seen with a power of 80%; `curve` has the baseline's mean."""
+    smallest = float(smallest_detectable((gain.ci_high - gain.ci_low) / (2 * NORMAL)))
+    (mean,) = (
+        row["mean"] for row in curve if (row["arm"], row["shots"]) == (gain.baseline, gain.shots)
+    )
     ratio = 1 + smallest / mean if mean > 0 else math.nan
-    return {"shots": shots, "difference": smallest, "ratio": ratio}
+    return {"shots": gain.shots, "difference": smallest, "ratio": ratio}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from coldstart.arms import Task
 from coldstart.heldout import Ranked
 from coldstart.intervals import interval, ratio_of_means
 from coldstart.metrics import METRICS, coverage, popularity_bias
@@ -51,14 +52,24 @@ class Pool:
         return self.sittings[0].split.level
 
     @property
+    def task(self) -> Task:
+        """Of the first sitting: what all have in common are its settings."""
+        return self.sittings[0].task
+
+    @cached_property
+    def place(self) -> int:
+        """Number of the metric that arms are compared by."""
+        return list(METRICS).index(self.task.metric)
+
+    @property
     def shots(self) -> tuple[int, ...]:
         """Ascending."""
-        return self.sittings[0].task.shots
+        return self.task.shots
 
     @property
     def seed(self) -> int:
         """Of resamples."""
-        return self.sittings[0].task.seed
+        return self.task.seed
 
     @cached_property
     def people(self) -> NDArray[np.int64]:
@@ -112,6 +123,10 @@ class Pool:
         """Every metric (n_counted, n_metrics) of those who count."""
         return self.values(arm, shots, truth)[self.counted(shots, truth)]
 
+    def main(self, arm: str, shots: int, truth: str) -> Floats:
+        """The metric (n_counted, 1) that arms are compared by, of those who count."""
+        return self.of_counted(arm, shots, truth)[:, [self.place]]
+
     def baseline(self, shots: int) -> str | None:
         """The arm without a source that was best for the validation people."""
         without = [arm for arm in self.arms if not self.uses_source(arm)]
@@ -119,13 +134,8 @@ class Pool:
 
     def strongest(self, shots: int, truth: str) -> str | None:
         """The arm without a source that was best for the test people themselves, to its favour."""
-        place = list(METRICS).index(self.sittings[0].task.metric)
         without = [arm for arm in self.arms if not self.uses_source(arm)]
-
-        def mean(arm: str) -> float:
-            return float(self.of_counted(arm, shots, truth)[:, place].mean())
-
-        return max(without, key=mean, default=None)
+        return max(without, key=lambda arm: self.main(arm, shots, truth).mean(), default=None)
 
     def validation(self, arm: str, shots: int) -> float:
         """Mean quality of the validation people, averaged over sittings; -inf without any."""

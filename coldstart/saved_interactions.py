@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldstart.findings import Saved
-from coldstart.metrics import METRICS
 from coldstart.pool import Pool
 from coldstart.sitting import FIXED
 from coldstart.statistics import resampled_means
@@ -23,13 +22,12 @@ Floats = NDArray[np.float64]
 def saved(pool: Pool, arm: str, baselines: Mapping[int, str]) -> Saved:
     """Read off the curves on the fixed truth."""
     shots = np.array(pool.shots, float)
-    place = list(METRICS).index(pool.sittings[0].task.metric)
     first, last = pool.shots[0], pool.shots[-1]
-    columns = [pool.of_counted(arm, first, FIXED)[:, place]]
-    columns += [pool.of_counted(baselines[k], k, FIXED)[:, place] for k in pool.shots]
-    columns.append(np.ones(len(columns[0])))
+    columns = [pool.main(arm, first, FIXED)]
+    columns += [pool.main(baselines[k], k, FIXED) for k in pool.shots]
+    columns.append(np.ones_like(columns[0]))
     # sums of each person, who may be there once with every seed, and how often that is
-    sums = _summed(np.stack(columns, axis=1), pool.people[pool.counted(last, FIXED)])
+    sums = _summed(np.hstack(columns), pool.people[pool.counted(last, FIXED)])
     drawn = resampled_means(sums, RESAMPLES, np.random.default_rng(pool.seed))
     whole = np.vstack([sums.mean(axis=0), drawn])
     means = whole[:, :-1] / whole[:, -1:]  # (1 + RESAMPLES, 1 + n_shots)

@@ -178,7 +178,8 @@ def _measured(
         return (math.nan,) * 4
     if len(np.unique(seeds)) > 1:
         found = two_level(difference, people.to_numpy(), seeds.to_numpy(), rng=seed)
-        return tuple(float(x[0]) for x in (found.mean, found.low, found.high, found.p))  # type: ignore[return-value]
+        mean, low, high, p = (x[0] for x in (found.mean, found.low, found.high, found.p))
+        return float(mean), float(low), float(high), float(p)
     low, high = interval(difference, rng=seed)
     p = sign_flip_p(difference, rng=seed)
     return float(difference.mean()), float(low[0]), float(high[0]), float(p[0])

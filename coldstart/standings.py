@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coldstart.effects import effect_size
 from coldstart.metrics import METRICS
@@ -17,7 +18,6 @@ __all__ = ["comparisons_of", "rows_of"]
 def rows_of(pool: Pool) -> list[Row]:
     """Every arm, metric and number of shots, by what was left to find."""
     rows = {}
-    task = pool.sittings[0].task
     for k in pool.shots:
         counted = pool.counted(k, LEFT)
         values = np.hstack([pool.of_counted(arm, k, LEFT) for arm in pool.arms])
@@ -28,7 +28,7 @@ def rows_of(pool: Pool) -> list[Row]:
                     arm,
                     k,
                     name,
-                    task.n,
+                    pool.task.n,
                     float(mean),
                     float(low),
                     float(high),
@@ -39,7 +39,17 @@ def rows_of(pool: Pool) -> list[Row]:
             ]
             share, nan = pool.coverage(arm, k), float("nan")
             rows[arm, k].append(
-                Row(arm, k, "coverage", task.n, share, nan, nan, pool.persons(counted), pool.level)
+                Row(
+                    arm,
+                    k,
+                    "coverage",
+                    pool.task.n,
+                    share,
+                    nan,
+                    nan,
+                    pool.persons(counted),
+                    pool.level,
+                )
             )
     return [row for arm in pool.arms for k in pool.shots for row in rows[arm, k]]
 
@@ -54,43 +64,48 @@ def _compared(pool: Pool, shots: int) -> list[Comparison]:
     others = [arm for arm in pool.arms if arm != baseline]
     if baseline is None or not others:
         return []
-    counted, n_metrics = pool.counted(shots, LEFT), len(METRICS)
+    numbers, users = (
+        _numbers(pool, shots, baseline, others),
+        pool.persons(pool.counted(shots, LEFT)),
+    )
+    rows = []
+    for place, metric in enumerate(METRICS):
+        theirs = {name: values[:, place] for name, values in numbers.items()}
+        theirs["p_holm"] = holm(theirs["p"])
+        rows += [
+            Comparison(
+                arm=arm,
+                baseline=baseline,
+                shots=shots,
+                metric=metric,
+                n=pool.task.n,
+                users=users,
+                level=pool.level,
+                **{name: float(values[row]) for name, values in theirs.items()},
+            )
+            for row, arm in enumerate(others)
+        ]
+    return rows
+
+
+def _numbers(
+    pool: Pool, shots: int, baseline: str, others: list[str]
+) -> dict[str, NDArray[np.float64]]:
+    """What is told of the differences of `others` to the baseline, each (n_others, n_metrics)."""
+    counted = pool.counted(shots, LEFT)
     below = np.tile(pool.of_counted(baseline, shots, LEFT), len(others))
     above = np.hstack([pool.of_counted(arm, shots, LEFT) for arm in others])
     differences = above - below
-    numbers = np.stack(
-        [
-            *pool.summary(differences, counted),
-            pool.p_values(differences, counted),
-            *pool.ratio(above, below, counted),
-            effect_size(differences),
-        ]
-    ).reshape(8, len(others), n_metrics)
-    rows = []
-    for place, name in enumerate(METRICS):
-        corrected = holm(numbers[3, :, place])
-        for arm, found, p_holm in zip(
-            others, numbers[:, :, place].T.tolist(), corrected, strict=True
-        ):
-            difference, low, high, p, ratio, ratio_low, ratio_high, effect = found
-            rows.append(
-                Comparison(
-                    arm=arm,
-                    baseline=baseline,
-                    shots=shots,
-                    metric=name,
-                    n=pool.sittings[0].task.n,
-                    difference=difference,
-                    ci_low=low,
-                    ci_high=high,
-                    p=p,
-                    p_holm=float(p_holm),
-                    users=pool.persons(counted),
-                    ratio=ratio,
-                    ratio_low=ratio_low,
-                    ratio_high=ratio_high,
-                    effect=effect,
-                    level=pool.level,
-                )
-            )
-    return rows
+    difference, low, high = pool.summary(differences, counted)
+    ratio, ratio_low, ratio_high = pool.ratio(above, below, counted)
+    told = {
+        "difference": difference,
+        "ci_low": low,
+        "ci_high": high,
+        "p": pool.p_values(differences, counted),
+        "ratio": ratio,
+        "ratio_low": ratio_low,
+        "ratio_high": ratio_high,
+        "effect": effect_size(differences),
+    }
+    return {name: values.reshape(len(others), -1) for name, values in told.items()}

@@ -5,33 +5,26 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from coldstart.metrics import METRICS
 from coldstart.saved_interactions import saved
 
 SHOTS = (0, 1, 2, 5)
 NAMES = {0: "popularity", 1: "mean-prior", 2: "mean-prior", 5: "cold"}
-NDCG = list(METRICS).index("ndcg")
 
 
 def pool_of(zero_shot, curve, people=None):
     """People who are worth as much as they are said to be, in the metric that counts."""
 
-    def of_counted(arm, shots, _truth):
+    def main(arm, shots, _truth):
         mean = zero_shot if arm == "warm" else curve[SHOTS.index(shots)]
         assert arm == "warm" or arm == NAMES[shots]
-        values = np.full((len(np.atleast_1d(mean)), len(METRICS)), np.nan)
-        values[:, NDCG] = mean
-        return values
+        return np.asarray(mean, float)[:, None]
 
-    task = SimpleNamespace(metric="ndcg")
-    sittings = [SimpleNamespace(task=task)]
     n = len(zero_shot)
     who = np.arange(n) if people is None else people
     return SimpleNamespace(
         shots=SHOTS,
         seed=3,
-        sittings=sittings,
-        of_counted=of_counted,
+        main=main,
         people=who,
         counted=lambda *_: np.ones(n, bool),
     )

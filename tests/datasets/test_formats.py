@@ -22,8 +22,9 @@ def titles(parsed: Parsed) -> set[tuple[str, str, str]]:
     return set(parsed.items.iter_rows())
 
 
-def at(*parts: int) -> datetime:
-    return datetime(*parts, tzinfo=timezone.utc)  # type: ignore[arg-type,misc]
+def at(year: int, month: int, day: int, *clock: int) -> datetime:
+    hour, minute, second, microsecond = (*clock, 0, 0, 0, 0)[:4]
+    return datetime(year, month, day, hour, minute, second, microsecond, tzinfo=timezone.utc)
 
 
 FORMATS = {
