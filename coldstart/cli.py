@@ -27,6 +27,8 @@ from coldstart.errors import ColdstartError
 
 if TYPE_CHECKING:
     from coldstart.interactions import Interactions
+    from coldstart.protocols import Drawn
+    from coldstart.results import Results
 
 __all__ = ["app", "main"]
 
@@ -188,7 +190,7 @@ def evaluate(
     from coldstart.arms import make_arms
     from coldstart.evaluation import evaluate as measure
     from coldstart.metrics import metric as metric_named
-    from coldstart.protocols import Drawn, series
+    from coldstart.protocols import series
 
     metric_named(metric)
     series(protocol, at)
@@ -198,14 +200,10 @@ def evaluate(
     columns = _Columns(user, item, weight, timestamp, domain)
     named_titles = {} if titles is None else columns.titles(titles)
     logs = columns.read_or_draw(source, target, seed)
-    drawn = None
-    if split is not None:
-        drawn = Drawn.load(split, *([log.T for log in logs] if side == "items" else logs))
-        _tell(f"split: {drawn.protocols[0].name}; --seed is of models alone, --holdout of nothing")
     results = measure(
         *logs,
         side=side,
-        protocol=drawn or protocol,
+        protocol=protocol if split is None else _drawn(split, side, logs),
         levels=at,
         shots=returned,
         arms=chosen,
@@ -225,14 +223,29 @@ def evaluate(
     )
     tables.show(results)
     if out is not None:
-        from coldstart.report import write_report
-        from coldstart.results import PEOPLE, SPLIT
+        _save(results, out, files={"source": source, "target": target})
 
-        more = {"files": {"source": source, "target": target}, "command": _command_line()}
-        results = replace(results, config={**results.config, **more})
-        path = results.save(out)
-        _tell(f"wrote {path}, and {PEOPLE} and {SPLIT} beside it")
-        _tell(f"wrote {write_report(results, out)}")
+
+def _drawn(split: Path, side: Side, logs: tuple[Interactions, Interactions]) -> Drawn:
+    """The splits of an earlier run on the same logs."""
+    from coldstart.protocols import Drawn
+
+    source, target = (log.T for log in logs) if side == "items" else logs
+    drawn = Drawn.load(split, source, target)
+    _tell(f"split: {drawn.protocols[0].name}; --seed is of models alone, --holdout of nothing")
+    return drawn
+
+
+def _save(results: Results, out: Path, *, files: dict[str, str | None]) -> None:
+    """Write the results of an evaluation, and the page made of them."""
+    from coldstart.report import write_report
+    from coldstart.results import PEOPLE, SPLIT
+
+    more = {"files": files, "command": shlex.join(["coldstart", *sys.argv[1:]])}
+    results = replace(results, config={**results.config, **more})
+    path = results.save(out)
+    _tell(f"wrote {path}, and {PEOPLE} and {SPLIT} beside it")
+    _tell(f"wrote {write_report(results, out)}")
 
 
 @app.command()
@@ -483,11 +496,6 @@ def _reason(error: Exception) -> str:
     else:
         message = f"unexpected {type(error).__name__}, {error} (--debug shows where)"
     return " ".join(message.split())
-
-
-def _command_line() -> str:
-    """What was typed."""
-    return shlex.join(["coldstart", *sys.argv[1:]])
 
 
 def _names(source: str | None, target: str | None) -> tuple[str, str]:

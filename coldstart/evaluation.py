@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
@@ -24,7 +23,7 @@ from coldstart.investigation import investigate, main_pool
 from coldstart.metrics import metric as metric_named
 from coldstart.mixed_lists import mixed_lists
 from coldstart.pool import Pool
-from coldstart.protocols import LEVELS, PROTOCOLS, Drawn, Hiding, Split, series, task_of
+from coldstart.protocols import LEVELS, PROTOCOLS, Drawn, Hiding, series, task_of
 from coldstart.results import Results
 from coldstart.sentence import mixed_sentence
 from coldstart.sitting import available, sit
@@ -154,16 +153,15 @@ def evaluate(
     _check_whole(1, factors=factors, n=n, seeds=seeds)
     _check_whole(0, rng=rng, num_threads=num_threads)
     _check_limits(trials, budget)
-    name = _name(protocol)
-    shots = _ascending(SHOTS.get(name, SHOTS["cold"]) if shots is None else shots)
-    chosen = make_arms(arms_for(name) if arms is None else arms)
+    kind = _name(protocol)
+    shots = _ascending(SHOTS.get(kind, SHOTS["cold"]) if shots is None else shots)
+    chosen = make_arms(arms_for(kind) if arms is None else arms)
     source, target = _swapped_for(side, source, target)
-    settings = {"order": order, "test_share": test_share, "validation_share": validation_share}
-    numbers = [rng + seed for seed in range(seeds)]
     if isinstance(protocol, Drawn):
         drawn = protocol
     else:
-        protocols = _protocols(protocol, levels, settings)
+        settings = {"order": order, "test_share": test_share, "validation_share": validation_share}
+        protocols, numbers = _protocols(protocol, levels, settings), range(rng, rng + seeds)
         drawn = Drawn.of(protocols, source, target, side=side, seeds=numbers)
     make_task = partial(
         task_of,
@@ -176,33 +174,34 @@ def evaluate(
         trials=trials,
         budget=budget,
     )
-    pools = _pools(drawn.splits, target, chosen, make_task, _twins(source, target), show_progress)
-    pools = [replace(pool, same_people=same_people) for pool in pools]
-    missing = {name: why for pool in pools for name, why in available(pool.sittings)[1].items()}
-    kind = drawn.protocols[0].name
-    main, found = main_pool(pools, kind), investigate(pools, kind, names, side)
-    lists = mixed_lists(main)
+    pools = _pools(drawn, chosen, make_task, same_people, show_progress)
+    return _results(drawn, pools, kind, titles or {}, names)
+
+
+def _results(
+    drawn: Drawn,
+    pools: Sequence[Pool],
+    kind: str,
+    titles: Mapping[str, str],
+    names: tuple[str, str],
+) -> Results:
+    """Everything that is read off the pools."""
+    main, (source, target) = main_pool(pools, kind), drawn.logs
+    side = main.task.side
+    found, lists = investigate(pools, kind, names, side), mixed_lists(main)
     told = None if found is None else found.to_json()
     if told is not None and lists is not None:
         told["sentence"] += mixed_sentence(lists, told["arm"], side)
+    checks = conditions(main, drawn.protocols[0], source, target, found)
     return Results(
-        config={
-            **_config(drawn.protocols[-1], pools, source, target),
-            "split": {"sha256": drawn.sha256},
-            "levels": [pool.level for pool in pools if pool.level is not None],
-            "same_people": same_people,
-            "unavailable": missing,
-            "names": list(names),
-        },
+        config={**_config(drawn, pools), "names": list(names)},
         rows=tuple(row for pool in pools for row in rows_of(pool)),
         comparisons=tuple(row for pool in pools for row in comparisons_of(pool)),
         timings=_timings(pools),
         findings=told,
         gate=_gate(main),
-        hygiene=[
-            check.to_json() for check in conditions(main, drawn.protocols[0], source, target, found)
-        ],
-        examples=[] if found is None else examples(main, found.shown, side, titles or {}),
+        hygiene=[check.to_json() for check in checks],
+        examples=[] if found is None else examples(main, found.shown, side, titles),
         mixed=lists,
         trials=_trials(pools),
         people=_joined([pool.table() for pool in pools]),
@@ -241,30 +240,29 @@ def _protocols(
 
 
 def _pools(
-    splits: Sequence[Sequence[Split]],
-    target: Interactions,
+    drawn: Drawn,
     arms: Sequence[Arm],
     make_task: Callable[..., Task],
-    twins: NDArray[Any],
+    same_people: bool,
     show_progress: bool,
 ) -> list[Pool]:
     """Every arm on every split; arms that are fitted more than once are copied before."""
-    count = sum(map(len, splits))
+    target, twins = drawn.logs[1], _twins(*drawn.logs)
+    count = sum(map(len, drawn.splits))
     fresh = iter([arms] if count == 1 else [copy.deepcopy(arms) for _ in range(count)])
     pools = []
     with tqdm(desc="arms", disable=not show_progress, total=count * len(arms)) as bar:
-        for together in splits:
+        for together in drawn.splits:
             sittings = []
             for split in together:
                 columns = split.train.items.rows(twins, missing="mask")
                 task, then = make_task(split, split.source, seed=split.seed), split.earlier
                 before = None if then is None else make_task(then, then.source, seed=split.seed)
-                ready = _ticked(next(fresh), bar)
-                there = columns[columns >= 0]
+                ready, there = _ticked(next(fresh), bar), columns[columns >= 0]
                 sittings.append(
                     sit(split, task, target.users.ids, ready, twins=there, earlier=before)
                 )
-            pools.append(Pool(sittings))
+            pools.append(Pool(sittings, same_people))
     return pools
 
 
@@ -324,12 +322,10 @@ def _twins(source: Interactions, target: Interactions) -> NDArray[Any]:
     return target.items.ids[twin_columns(source, target, anchors)]
 
 
-def _config(
-    rule: Hiding, pools: Sequence[Pool], source: Interactions, target: Interactions
-) -> dict[str, Any]:
-    first = pools[-1].sittings[0]
-    task, split, arms = first.task, first.split, pools[-1].arms
-    served = {arm: pools[-1].served(arm)[0].arm for arm in arms}
+def _config(drawn: Drawn, pools: Sequence[Pool]) -> dict[str, Any]:
+    rule, (source, target), last = drawn.protocols[-1], drawn.logs, pools[-1]
+    task, split, arms = last.task, last.sittings[0].split, last.arms
+    served = {arm: last.served(arm)[0].arm for arm in arms}
     order = getattr(rule, "order", "time")
     return {
         "side": task.side,
@@ -343,18 +339,24 @@ def _config(
         "n": task.n,
         "factors": task.factors,
         "seed": task.seed,
-        "seeds": list(dict.fromkeys(sitting.split.seed for sitting in pools[-1].sittings)),
+        "seeds": list(dict.fromkeys(sitting.split.seed for sitting in last.sittings)),
         "trials": task.most,
         "budget": task.budget,
         "source": _size(source),
         "target": _size(target),
         "train": _size(split.train),
         "eligible": split.eligible,
-        "test": len(np.unique(pools[-1].people)),
-        "measured": len(pools[-1].people),
+        "test": len(np.unique(last.people)),
+        "measured": len(last.people),
         "validation": len(split.validation),
         "test_interactions_outside_catalog": int(split.test.held.dropped.sum()),
         "settings": {arm: one.settings() for arm, one in served.items()},
+        "split": {"sha256": drawn.sha256},
+        "levels": [pool.level for pool in pools if pool.level is not None],
+        "same_people": last.same_people,
+        "unavailable": {
+            arm: why for pool in pools for arm, why in available(pool.sittings)[1].items()
+        },
         **machine.described(),
     }
 
